@@ -10,7 +10,7 @@ delivers an unfinished last event instead of dropping it.
 
 How the decoder stays linear: line ends are made LF as the bytes arrive, so an event is whatever
 stands before ``\\n\\n``. Each byte is searched for that pair once, moved at most twice, and decoded
-once. Nothing bounds a line: one event of 30 MB (an image) is legal. ``max_bytes`` bounds the stream.
+once. No line is too long: one event of 30 MB (an image) is legal. ``max_bytes`` bounds the stream.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class SSEDecoder:
 
 
 def _parse_usual_frame(frame: str) -> SSEEvent | None:
-    """Return the event of ``data: x`` or ``event: y`` + ``data: x``, the two usual shapes, else None."""
+    """Return the event of ``data: x``, with or without ``event: y`` before it; else None."""
     event = None
     if frame.startswith("event: "):
         first, _, frame = frame.partition("\n")
