@@ -16,7 +16,7 @@ def _refuse_constant(word: str) -> Json:
     raise ValueError(f"JSON has no {word}")
 
 
-_scan = json.JSONDecoder(strict=False, parse_constant=_refuse_constant).scan_once
+_scan = json.JSONDecoder(strict=False, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _whitespace = " \t\n\r"
