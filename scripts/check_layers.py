@@ -110,15 +110,22 @@ class Breach(NamedTuple):
 
 def breaches(package: Path, exceptions: Exceptions = EXCEPTIONS) -> list[Breach]:
     """Return every breach in the package's folder, in the order of its files."""
-    modules = read_modules(package)
+    try:
+        modules = read_modules(package)
+    except SyntaxError as error:
+        return [Breach(str(error.filename), error.lineno or 0, f"is not Python: {error.msg}")]
     check = _Check(package.name, modules, exceptions)
     found = [breach for module in modules.values() for breach in check.module(module)]
     return found + [Breach(str(package), 0, what) for what in check.unused_exceptions()]
 
 
 def read_modules(package: Path) -> dict[str, Module]:
-    modules = [_read_module(package, path) for path in sorted(package.rglob("*.py"))]
+    modules = [_read_module(package, path) for path in _sources(package)]
     return {module.name: module for module in modules}
+
+
+def _sources(package: Path) -> list[Path]:
+    return sorted(package.rglob("*.py"))
 
 
 def _read_module(package: Path, path: Path) -> Module:
@@ -323,7 +330,7 @@ def main(arguments: list[str]) -> int:
     found = breaches(package)
     for breach in found:
         print(breach)
-    print(f"check_layers: {len(read_modules(package))} modules, {len(found)} breaches")
+    print(f"check_layers: {len(_sources(package))} modules, {len(found)} breaches")
     return 1 if found else 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from scripts.check_layers import LAYERS, Exceptions, breaches, main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -137,6 +138,7 @@ BREACHES = {
     ),
     "a long module": ("lmc/x.py", "\n" * 500, "500 lines"),
     "a long function": ("lmc/x.py", "def f():\n" + "    x = 1\n" * 50, "lmc.x:f has 51 lines"),
+    "what no Python reads": ("lmc/x.py", "def f(:\n", "is not Python"),
     "a unit nobody placed": ("utils/__init__.py", "", "utils has no line in LAYERS"),
 }
 
