@@ -77,26 +77,31 @@ def load_keys(path: str, allow_insecure: bool = False) -> tuple[Secret, ...]:
 
 
 def _read(path: str, limit: int, allow_insecure: bool) -> str:
+    """Return a checked file's text; bytes that are not UTF-8 become a character no key holds.
+
+    (An error of the decoder would carry the file's content along.)
+    """
     try:
-        data = _read_checked(path, limit, allow_insecure)
+        data = _read_checked(path, limit + 1, allow_insecure)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigError(f"key file {_quoted(path)}: {reason}") from error
     if len(data) > limit:
         raise ConfigError(f"key file {_quoted(path)}: larger than {limit} bytes, so not a key file")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # The original error holds the bytes: it must not travel as a cause.
-        raise ConfigError(f"key file {_quoted(path)}: it is not UTF-8 text") from None
+    return data.decode("utf-8-sig", "replace")
 
 
-def _read_checked(path: str, limit: int, allow_insecure: bool) -> bytes:
-    """Return at most ``limit`` + 1 bytes of a file that passed the checks. Raises OSError too."""
+def _read_checked(path: str, size: int, allow_insecure: bool) -> bytes:
+    """Return at most ``size`` bytes of a file that passed the checks. Raises OSError too."""
+    if "\0" in path:
+        raise ConfigError(f"key file {_quoted(path)}: a path cannot hold NUL")
     descriptor = os.open(os.path.expanduser(path), _OPEN_FLAGS)
-    with open(descriptor, "rb") as file:
+    try:
         _check(path, os.fstat(descriptor), allow_insecure)
-        return file.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(size)
+    finally:
+        os.close(descriptor)
 
 
 def _check(path: str, status: os.stat_result, allow_insecure: bool) -> None:

@@ -133,8 +133,23 @@ def test_whole_numbers_take_base_prefixes_and_underscores(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " 5", "5 ", "1__0", "_1", "1_", "0x", "5s", "1.5", "1e3", "\u0665", "9223372036854775808"]
-    + ["9" * 5000, "0b2", "true"],
+    [
+        "",
+        " 5",
+        "5 ",
+        "1__0",
+        "_1",
+        "1_",
+        "0x",
+        "0b2",
+        "5s",
+        "1.5",
+        "1e3",
+        "true",
+        "\u0665",
+        "9" * 5000,
+        str(2**63),
+    ],
 )
 def test_what_is_no_whole_number_is_refused(text):
     assert refusal("-count", text).startswith("-count: ")
@@ -395,8 +410,6 @@ def test_the_argparse_table_reads_plain_words_as_the_flags_do():
 
 
 def test_names_are_not_abbreviated():
-    """argparse takes -mod for -model even with allow_abbrev=False; Go does not, nor do we."""
-    assert argument_parser(PROGRAM).parse_args(["-mod", "x"]).model == "x"
     assert "-model?" in refusal("-mod", "x")
 
 
