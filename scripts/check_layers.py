@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LAYERS = (
-    ("errors",),
+    ("errors", "secret"),
     ("types",),
     ("serde", "sse", "http1"),
     ("codecs",),
-    ("providers", "transport"),
+    ("providers", "transport", "keys"),
     ("client", "sessions", "tools", "state"),
     ("agent", "flags"),
     ("apiproxy", "lmc"),
@@ -39,7 +39,7 @@ LEVEL = {unit: level for level, line in enumerate(LAYERS) for unit in line}
 
 DIALECTS = ("anthropic", "openai_chat", "openai_responses", "gemini", "argo_legacy")
 
-PURE = ("errors", "types", "serde", "sse", "http1", "codecs", "providers")
+PURE = ("errors", "secret", "types", "serde", "sse", "http1", "codecs", "providers")
 
 WORLD = frozenset(
     """

@@ -1,0 +1,91 @@
+"""Starts ``python -m lmtools.apiproxy -provider loopback`` for a script, and ends it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+READY_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+class NotReady(Exception):
+    """The server ended or never answered; the text holds what it said."""
+
+
+class LocalServer:
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+        """Return (status, body) of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_SECONDS)
+        headers = {"content-type": "application/json"} if body else {}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8")
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        try:
+            return self.ask("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+
+@contextmanager
+def local_server() -> Iterator[LocalServer]:
+    """Yield a server that answers ``/readyz``; raises NotReady with its log when there is none."""
+    port = _free_port()
+    words = ["-m", "lmtools.apiproxy", "-provider", "loopback", "-port", str(port)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            server = LocalServer(process, port)
+            if not _becomes_ready(server):
+                log.seek(0)
+                raise NotReady(f"python {' '.join(words)}\n{log.read().decode(errors='replace')}")
+            yield server
+        finally:
+            _end(process)
+
+
+def _becomes_ready(server: LocalServer) -> bool:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        if server.answers():
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
