@@ -39,7 +39,7 @@ def build_wheel(folder: Path) -> Path:
     # From a copy: setuptools leaves build/ and *.egg-info beside its sources.
     ignored = shutil.ignore_patterns(".git", ".venv*", "build", "*.egg-info", "__pycache__")
     source = shutil.copytree(ROOT, folder / "source", ignore=ignored)
-    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source]
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     run([sys.executable, *words], folder)
     return next(folder.glob("lmtools-*.whl"))
 
@@ -62,7 +62,16 @@ def faults_of(wheel: Path) -> Iterator[str]:
 
 
 def try_installed(folder: Path, wheel: Path) -> None:
-    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", folder / "site", wheel]
+    words = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(folder / "site"),
+        str(wheel),
+    ]
     run([sys.executable, *words], folder)
     ask([folder / "site/bin/lmc"], folder / "site")
 
@@ -74,7 +83,10 @@ def try_vendored(folder: Path) -> None:
 
 def try_zipapp(folder: Path) -> None:
     shutil.copytree(ROOT / "lmtools", folder / "app/lmtools")
-    zipapp.create_archive(folder / "app", folder / "lmc.pyz", main="lmtools.lmc.__main__:main")
+    # Not create_archive's main=: what it writes drops the exit status.
+    start = "import sys\nfrom lmtools.lmc.__main__ import main\n\nsys.exit(main())\n"
+    (folder / "app/__main__.py").write_text(start, encoding="utf-8")
+    zipapp.create_archive(folder / "app", folder / "lmc.pyz")
     ask([sys.executable, folder / "lmc.pyz"], folder)
 
 
