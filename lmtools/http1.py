@@ -177,8 +177,6 @@ def parse_request_head(block: bytes | bytearray) -> RequestHead:
     # One empty line before a request is left over from old clients' bodies (RFC 9112 2.2).
     line, _, fields = block.decode("latin-1").removeprefix("\r\n").partition("\r\n")
     match = _REQUEST_LINE.fullmatch(line)
-    if len(line) > MAX_REQUEST_LINE:
-        raise RequestHeadError(414, f"request line: longer than {MAX_REQUEST_LINE} bytes")
     if match is None:
         raise RequestHeadError(400, "request line: expected METHOD, target and HTTP/1.1")
     method, target, major, minor = match.groups()
