@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import ApiError
 from ..sse import SSEEvent
-from ..types import Event, Json, JsonObject, Request, Response
+from ..types import Event, Json, JsonObject, ModelInfo, Request, Response
 
 #: Header pairs in wire order.
 Headers = tuple[tuple[str, str], ...]
@@ -97,8 +96,6 @@ class Stamp:
 #: (an explicit off switch), ``effort`` (a graded word).
 THINKING_FORMS = frozenset({"enabled", "adaptive", "disabled", "effort"})
 
-_NO_WORDS: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -138,7 +135,7 @@ class Target:
     limits_field: str | None = None
     thinking: frozenset[str] | None = None
     efforts: frozenset[str] | None = None
-    effort_map: Mapping[str, str] = _NO_WORDS
+    effort_map: Mapping[str, str] = field(default_factory=dict)
     reasoning_field: str | None = None
     system: str = "anywhere"
     developer: bool = True
@@ -187,3 +184,17 @@ class Codec(Protocol):
     def stream_encoder(self, request: Request, stamp: Stamp) -> StreamEncoder: ...
     def parse_error(self, status: int, headers: Headers, body: bytes) -> ApiError: ...
     def render_error(self, error: ApiError) -> Refusal: ...
+    def parse_models(self, body: Json) -> tuple[ModelInfo, ...]: ...
+    def render_models(self, models: tuple[ModelInfo, ...]) -> JsonObject: ...
+    def render_model(self, model: ModelInfo) -> JsonObject: ...
+
+
+class CountCodec(Protocol):
+    """A dialect with an endpoint that counts the input tokens of a request."""
+
+    @property
+    def NAME(self) -> str: ...
+    def parse_count_request(self, wire: Incoming) -> Request: ...
+    def render_count_request(self, request: Request, target: Target) -> Rendered: ...
+    def parse_count_response(self, body: Json) -> int: ...
+    def render_count_response(self, tokens: int) -> JsonObject: ...

@@ -1,0 +1,1 @@
+"""One codec per wire dialect, each pure functions in pairs; see ``codecs.base``."""
