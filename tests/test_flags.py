@@ -340,7 +340,8 @@ def test_bad_flag_syntax_is_refused(word):
     [
         (("-stream", "-map", "a=b"), ("-stream", "-map")),
         (("-verbose", "-stream"), ("-stream", "-verbose")),
-        (("-s", ""), ("-s ", "-model")),
+        (("-s", "x"), ("-s ", "-model")),
+        (("-s", "x", "-model", ""), ("-s ", "-model")),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(words, parts):
@@ -352,6 +353,7 @@ def test_flags_that_do_not_go_together_are_refused(words, parts):
 
 def test_a_flag_set_to_false_conflicts_with_nothing():
     assert read("-stream=false", "-verbose").verbose
+    assert read("-s", "").s == ""
 
 
 def test_given_tells_an_explicit_empty_value_from_an_absent_flag():

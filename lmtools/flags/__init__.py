@@ -8,7 +8,7 @@ does not read the words, because its rules are others: it abbreviates single-das
 ``allow_abbrev=False`` (``-mod`` is ``-model``), and knows neither ``--name`` as a second spelling
 nor ``-stream=false`` for a boolean.
 
-``backend`` holds the rows and rules that the programs share: which provider, where, which key.
+``provider`` holds the rows and rules that the programs share: which provider, where, which key.
 """
 
 from .declare import Flag, InfoRequested, Program, UsageError

@@ -128,10 +128,10 @@ def _refuse_strays(words: Iterable[str], program: Program, before: Flag | None) 
 
 def _check_together(program: Program, values: Mapping[str, object], given: set[str]) -> None:
     """Refuse flags that contradict one another. One that is set to false or empty is not there."""
-    attributes = {flag.name: flag.attribute for flag in program.flags}
 
     def stands(name: str) -> bool:
-        return name in given and values[attributes[name]] not in (None, False)
+        value = values[name.replace("-", "_")]
+        return name in given and not (value is None or value is False or value == "")
 
     for name, others in program.conflicts:
         for other in others:
