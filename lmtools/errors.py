@@ -99,7 +99,7 @@ class LMError(Exception):
 
 
 class RequestError(LMError):
-    """The request is wrong in itself; nothing was sent. ``path`` is like ``messages[2].content``."""
+    """The request is wrong in itself; nothing was sent. ``path`` is like ``messages[2].role``."""
 
     code = "invalid_request"
 
@@ -109,7 +109,7 @@ class RequestError(LMError):
 
 
 class ConfigError(LMError):
-    """Something that the program needs was not given. ``env_keys`` name the variables that would do."""
+    """Something the program needs was not given. ``env_keys`` name the variables that would do."""
 
     code = "not_configured"
 

@@ -9,9 +9,10 @@ appears in the API tomorrow passes through today::
     ...
     opaque = fields.kept("anthropic", "message", ("role", "content"))
 
-The data of such an ``Opaque`` is ``{"rest": {...}, "keys": [...]}`` with spelling notes of the codec
-beside them. ``keys`` is the order of the wire object and stands there only when it differs from
-the codec's own order. An explicit null is never taken: it stays in the rest, since None means absent.
+The data of such an ``Opaque`` is ``{"rest": {...}, "keys": [...]}`` with spelling notes of the
+codec beside them. ``keys`` is the order of the wire object and stands there only when it differs
+from the codec's own order. An explicit null is never taken: it stays in the rest, since None means
+absent.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean",
 
 
 def shown(value: Json) -> str:
-    """Return how an error message names a wrong value: its kind, or the number itself; never content."""
-    return _NAMES.get(value.__class__, None) or f"{value!r:.40}"
+    """Return how an error names a wrong value: its kind, or the number itself; never content."""
+    return _NAMES.get(value.__class__) or f"{value!r:.40}"
 
 
 def wrong(path: str, wanted: str, value: Json) -> RequestError:
@@ -110,7 +111,7 @@ class Fields:
     ) -> tuple[Opaque, ...]:
         """Return what nobody took, as nothing or one Opaque.
 
-        ``natural`` is the key order that the codec itself renders; ``notes`` are spellings to remember.
+        ``natural`` is the key order that the codec itself renders; ``notes`` are spellings.
         """
         data: JsonObject = dict(notes) if notes else {}
         if self.rest:

@@ -1,7 +1,7 @@
 """Type checks that constructors share.
 
-Each looks at one field of a frozen value and raises TypeError or ValueError that names the class and
-the field. Lists become tuples and integral floats become ints where the field says so; bool is
+Each looks at one field of a frozen value and raises TypeError or ValueError that names the class
+and the field. Lists become tuples and integral floats become ints where the field says so; bool is
 never a number.
 """
 
@@ -51,11 +51,14 @@ def maybe_int(value: Any, name: str, minimum: int | None = None) -> None:
 
 
 def maybe_number(value: Any, name: str) -> None:
+    if getattr(value, name) is not None:
+        number(value, name)
+
+
+def number(value: Any, name: str) -> None:
     held = getattr(value, name)
-    if held is None:
-        return
     if held.__class__ not in (int, float):
-        raise _wrong(value, name, "a number or None")
+        raise _wrong(value, name, "a number")
     if not isfinite(held):
         raise ValueError(f"{type(value).__name__}.{name}: {held} is not finite")
 
@@ -72,16 +75,27 @@ def maybe_json_object(value: Any, name: str) -> None:
 
 def maybe_word(value: Any, name: str, words: Collection[str]) -> None:
     """Check that a field is None or one of a closed list of words."""
+    if getattr(value, name) is not None:
+        word(value, name, words)
+
+
+def word(value: Any, name: str, words: Collection[str]) -> None:
+    """Check that a field is one of a closed list of words."""
+    text(value, name)
     held = getattr(value, name)
-    if held is not None and held not in words:
+    if held not in words:
         listed = ", ".join(sorted(words))
-        raise ValueError(f"{type(value).__name__}.{name}: {held!r} is none of {listed}")
+        raise ValueError(f"{type(value).__name__}.{name}: {held!r:.60} is none of {listed}")
+
+
+def one(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
+    if not isinstance(getattr(value, name), cls):
+        raise _wrong(value, name, _names(cls))
 
 
 def maybe_value(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
-    held = getattr(value, name)
-    if held is not None and not isinstance(held, cls):
-        raise _wrong(value, name, _names(cls))
+    if getattr(value, name) is not None:
+        one(value, name, cls)
 
 
 def values(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
@@ -97,9 +111,8 @@ def values(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
         _set(value, name, held)
     for i, item in enumerate(held):
         if not isinstance(item, cls):
-            raise TypeError(
-                f"{type(value).__name__}.{name}[{i}]: expected {_names(cls)}, got {type(item).__name__}"
-            )
+            where = f"{type(value).__name__}.{name}[{i}]"
+            raise TypeError(f"{where}: expected {_names(cls)}, got {type(item).__name__}")
 
 
 def _names(cls: type | tuple[type, ...]) -> str:

@@ -18,34 +18,42 @@ from typing import ClassVar
 from . import check
 from .opaque import Opaque, opaque_field
 from .parts import PART_CLASSES, CitationPart, Part
-from .responses import FINISH_REASONS, TokenLogprob, Usage
+from .responses import FINISH_REASONS, NOT_REPORTED, TokenLogprob, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The answer begins. ``usage`` is what is known before the first token (input and cache counts)."""
+    """The answer begins.
+
+    ``usage`` is what is known before the first token (input and cache counts). ``message_opaque``
+    belongs to the answer's message, as ``opaque`` does to the whole answer.
+    """
 
     id: str | None = None
     model: str | None = None
     created: int | None = None
-    usage: Usage = Usage()
+    usage: Usage = NOT_REPORTED
     service_tier: str | None = None
     opaque: tuple[Opaque, ...] = ()
     wire: tuple[Opaque, ...] = ()
+    message_opaque: tuple[Opaque, ...] = ()
     type: ClassVar[str] = "start"
 
     def __post_init__(self) -> None:
         check.maybe_text(self, "id")
         check.maybe_text(self, "model")
         check.maybe_int(self, "created")
-        check.maybe_value(self, "usage", Usage)
+        check.one(self, "usage", Usage)
         check.maybe_text(self, "service_tier")
         opaque_field(self)
         opaque_field(self, "wire")
+        opaque_field(self, "message_opaque")
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """A fragment of text. Logprobs on an empty fragment without opaque data make no part."""
+
     part_index: int
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -56,6 +64,8 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
+    """A fragment of shown reasoning; its signature is opaque."""
+
     part_index: int
     text: str
     opaque: tuple[Opaque, ...] = ()
@@ -65,6 +75,8 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class RefusalDelta:
+    """A fragment of the words of refusal."""
+
     part_index: int
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -75,7 +87,7 @@ class RefusalDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """``text`` is a raw fragment of the arguments. ``id`` and ``name`` come with the first delta."""
+    """A raw fragment of a call's arguments; the first delta has the ``id``, name and kind."""
 
     part_index: int
     text: str = ""
@@ -137,7 +149,7 @@ class PartDelta:
     type: ClassVar[str] = "part"
 
     def __post_init__(self) -> None:
-        check.maybe_value(self, "part", PART_CLASSES)
+        check.one(self, "part", PART_CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +171,15 @@ class OpaqueDelta:
     type: ClassVar[str] = "opaque"
 
     def __post_init__(self) -> None:
-        check.maybe_value(self, "content", Opaque)
+        check.one(self, "content", Opaque)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The answer is whole. ``usage`` is final and cumulative; None counts leave those of ``Start``."""
+    """The answer is whole. ``usage`` is final and cumulative; its None leave those of ``Start``."""
 
     finish: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NOT_REPORTED
     stop_sequence: str | None = None
     service_tier: str | None = None
     opaque: tuple[Opaque, ...] = ()
@@ -176,7 +188,7 @@ class End:
 
     def __post_init__(self) -> None:
         check.maybe_word(self, "finish", FINISH_REASONS)
-        check.maybe_value(self, "usage", Usage)
+        check.one(self, "usage", Usage)
         check.maybe_text(self, "stop_sequence")
         check.maybe_text(self, "service_tier")
         opaque_field(self)

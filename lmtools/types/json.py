@@ -1,23 +1,82 @@
-"""JSON as Python values, and the one full check that a library user's own JSON goes through.
+"""JSON as Python values and as text, and the one full check that a library user's own JSON gets.
 
 JSON that our own parser produced is trusted: it is shared by reference and never changed. What a
-user constructs is checked once, where it enters (``types.check_request``), not in every constructor.
+user constructs is checked once, where it enters (``types.check_request``), not in each constructor.
+
+The decoder and the encoder are made once: ``json.loads`` looks for an encoding and ``json.dumps``
+builds an encoder at each call with other separators, and both cost more than the work itself on the
+small objects of a stream.
 """
 
 from __future__ import annotations
 
+import json
 from math import isfinite
 from typing import Any
 
-from ..errors import RequestError
+from ..errors import ProtocolError, RequestError
 
 #: Any JSON value: None, bool, int, finite float, str, list of Json, dict of str to Json.
 Json = Any
 #: A JSON object. Shared by reference; treat it as read-only.
 JsonObject = dict[str, Any]
 
-#: Deeper nesting than this is refused: no API needs it, and it would exhaust the C stack of ``json``.
+#: Deeper nesting than this is refused: no API needs it, and it would exhaust the stack of ``json``.
 MAX_DEPTH = 200
+
+
+def _refuse_constant(word: str) -> Json:
+    raise ValueError(f"JSON has no {word}")
+
+
+def _finite(digits: str) -> float:
+    """Refuse 1e999: Python reads it as infinity, which no encoder can write again."""
+    value = float(digits)
+    if not isfinite(value):
+        raise ValueError("a number is too large for a double")
+    return value
+
+
+_decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant, parse_float=_finite)
+_scan = _decoder.scan_once  # type: ignore[attr-defined]
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
+_WHITESPACE = " \t\n\r"
+
+
+def dumps(value: Json) -> str:
+    """Return compact JSON text that UTF-8 can carry, in the order of the keys as they stand.
+
+    RequestError when the nesting exhausts the stack; ValueError and TypeError for what is not JSON.
+    """
+    try:
+        text = _encode(value)
+    except RecursionError:
+        raise RequestError("nested too deeply to be written as JSON") from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate came in as an escape (\ud800) and must leave as one.
+        return _escaped(value)
+    return text
+
+
+def loads(text: str) -> Json:
+    """Return the value of one JSON text; ProtocolError says where it is not JSON.
+
+    NaN, infinities and numbers beyond a double, which the standard library's parser lets in, are
+    refused. Control characters in strings are let in: some servers forget to escape them.
+    """
+    text = text.strip(_WHITESPACE)
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration as stop:
+        raise ProtocolError(f"not JSON at character {stop.value}") from None
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if end != len(text):
+        raise ProtocolError(f"not JSON: something follows the value at character {end}")
+    return value
 
 
 def check_json(value: Json, path: str) -> None:

@@ -14,8 +14,8 @@ class Opaque:
     """Data that only ``dialect``'s codec may read or write.
 
     It holds only what no canonical field says: keys without a canonical meaning, explicit nulls,
-    spelling. ``kind`` names the wire object it was taken from, or the state that it is (an Anthropic
-    thinking signature, a sealed carrier).
+    spelling. ``kind`` names the wire object it was taken from, or the state that it is (an
+    Anthropic thinking signature, a sealed carrier).
 
     ``origin`` is set on state that belongs to one provider and credential (signatures, encrypted
     reasoning). Such data goes back byte for byte to an equal origin, and to nobody else.

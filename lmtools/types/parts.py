@@ -1,9 +1,9 @@
 """Parts: what a message is made of.
 
-A part says what the conversation holds, in no dialect's words. Every part may carry a cache mark and
-opaque annotations of dialects. A ``ToolCallPart`` is a call that the caller must run; what a provider
-ran itself is a ``BuiltinCallPart`` with its ``BuiltinResultPart``. A block that nobody else understands
-is an ``OpaquePart``, kept in its position.
+A part says what the conversation holds, in no dialect's words. Every part may carry a cache mark
+and opaque annotations of dialects. A ``ToolCallPart`` is a call that the caller must run; what a
+provider ran itself is a ``BuiltinCallPart`` with its ``BuiltinResultPart``. A block that nobody
+else understands is an ``OpaquePart``, kept in its position.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .tools import TOOL_CLASSES, TOOL_KINDS, Tool
 
 @dataclass(frozen=True, slots=True)
 class CacheMark:
-    """The prompt up to and including this value is worth caching; ``ttl`` is a word such as ``1h``."""
+    """The prompt up to and including this value is worth caching; ``ttl`` is a word like ``1h``."""
 
     ttl: str | None = None
     opaque: tuple[Opaque, ...] = ()
@@ -38,6 +38,8 @@ def _annotations(part: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
+    """Words. The text may be empty."""
+
     text: str
     cache: CacheMark | None = None
     opaque: tuple[Opaque, ...] = ()
@@ -50,7 +52,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPart:
-    """The model's reasoning. Hidden reasoning has empty text; its state is opaque with an origin."""
+    """The model's reasoning. Hidden reasoning has no text; its state is opaque with an origin."""
 
     text: str
     cache: CacheMark | None = None
@@ -177,6 +179,8 @@ class AudioPart(Media):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VideoPart(Media):
+    """A video."""
+
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
@@ -188,7 +192,7 @@ class VideoPart(Media):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DocumentPart(Media):
-    """A document: PDF as ``data``, or plain text as base64 ``data`` with a ``text/*`` media type."""
+    """A document: a PDF, or plain text (base64 like all data) with a ``text/*`` media type."""
 
     media_type: str | None = None
     data: str | None = None
@@ -228,10 +232,11 @@ class BinaryPart(Media):
 class ToolCallPart:
     """A call that the caller must run.
 
-    ``input`` is the parsed value: an object for functions, a string for custom tools. ``text`` is the
-    exact argument text where the wire had text, so that replaying a history changes no byte. A text
-    that is not JSON leaves ``input`` as the empty object; ``text`` still says what came. ``kind`` and
-    ``namespace`` are the call's own, since the tool may be gone while its call is still in history.
+    ``input`` is the parsed value: an object for functions, a string for custom tools. ``text`` is
+    the exact argument text where the wire had text, so that replaying a history changes no byte. A
+    text that is not a JSON object leaves ``input`` as the empty object; ``text`` still says what
+    came. ``kind`` and ``namespace`` are the call's own, since the tool may be gone while its call
+    is still in history.
     """
 
     id: str
@@ -248,7 +253,7 @@ class ToolCallPart:
         check.text(self, "id")
         check.text(self, "name")
         check.maybe_text(self, "text")
-        check.maybe_word(self, "kind", TOOL_KINDS)
+        check.word(self, "kind", TOOL_KINDS)
         check.maybe_text(self, "namespace")
         _annotations(self)
 
@@ -272,7 +277,7 @@ class ToolResultPart:
         check.values(self, "content", PART_CLASSES)
         check.maybe_bool(self, "is_error")
         check.maybe_text(self, "name")
-        check.maybe_word(self, "kind", TOOL_KINDS)
+        check.word(self, "kind", TOOL_KINDS)
         check.maybe_text(self, "namespace")
         _annotations(self)
 
@@ -312,7 +317,7 @@ class BuiltinCallPart:
 
 @dataclass(frozen=True, slots=True)
 class BuiltinResultPart:
-    """What a provider's own call gave: ``sources`` as citations, the rest in the dialect's opaque."""
+    """What a provider's own call gave: its sources, and the rest in the dialect's opaque data."""
 
     id: str
     name: str
@@ -340,10 +345,7 @@ class OpaquePart:
     type: ClassVar[str] = "opaque"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.content, Opaque):
-            raise TypeError(
-                f"OpaquePart.content: expected Opaque, got {type(self.content).__name__}"
-            )
+        check.one(self, "content", Opaque)
         _annotations(self)
 
 

@@ -38,7 +38,7 @@ def as_parts(content: Content) -> tuple[Part, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. Tool results stand in a ``tool`` message, or in a ``user`` one as Anthropic has it."""
+    """One turn. Tool results stand in a ``tool`` message, or in a ``user`` one (Anthropic)."""
 
     role: str
     parts: tuple[Part, ...]
@@ -46,8 +46,7 @@ class Message:
     opaque: tuple[Opaque, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise ValueError(f"Message.role: {self.role!r} is none of {', '.join(sorted(ROLES))}")
+        check.word(self, "role", ROLES)
         parts: object = self.parts
         if isinstance(parts, str):
             raise TypeError("Message.parts: expected parts, got a string; use Message.user(text)")
@@ -77,7 +76,7 @@ class Message:
     ) -> Message:
         """Return the results of calls: ``{call id: result}``, or result parts, in that order."""
         if isinstance(results, Mapping):
-            given = [ToolResultPart(id, as_parts(content)) for id, content in results.items()]
+            given = [ToolResultPart(call, as_parts(result)) for call, result in results.items()]
             return cls("tool", tuple(given))
         return cls("tool", (results,) if isinstance(results, ToolResultPart) else tuple(results))
 
@@ -111,7 +110,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """The form of the answer; ``schema`` (a JSON Schema), ``name`` and ``strict`` go with json_schema."""
+    """The form of the answer. All but ``type`` go with json_schema; ``schema`` is a JSON Schema."""
 
     type: str = "text"
     schema: JsonObject | None = None
@@ -121,10 +120,7 @@ class OutputFormat:
     opaque: tuple[Opaque, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.type not in OUTPUT_FORMATS:
-            raise ValueError(
-                f"OutputFormat.type: {self.type!r} is none of {sorted(OUTPUT_FORMATS)}"
-            )
+        check.word(self, "type", OUTPUT_FORMATS)
         check.maybe_json_object(self, "schema")
         check.maybe_text(self, "name")
         check.maybe_text(self, "description")

@@ -9,9 +9,9 @@ from .opaque import Opaque, opaque_field
 from .parts import CitationPart, RefusalPart, ThinkingPart, ToolCallPart
 from .requests import Message
 
-#: Why an answer ended. ``stop_sequence``: one of the request's stop strings came. ``length``: the output
-#: limit. ``context_length``: the model's window. ``pause``: the provider wants the turn sent again to go
-#: on. ``error``: the provider says that it failed.
+#: Why an answer ended. ``stop_sequence``: one of the request's stop strings came. ``length``: the
+#: output limit. ``context_length``: the model's window. ``pause``: the provider wants the turn sent
+#: again to go on. ``error``: the provider says that it failed.
 FINISH_REASONS = frozenset(
     {
         "stop",
@@ -31,9 +31,9 @@ FINISH_REASONS = frozenset(
 class Usage:
     """Token counts, normalised: every dialect's numbers mean the same here.
 
-    ``None`` means not reported, never zero. ``input_tokens`` includes cache reads and writes (Anthropic
-    reports them apart, and its codec adds them); ``output_tokens`` includes reasoning. Each part
-    also stands apart.
+    ``None`` means not reported, never zero. ``input_tokens`` includes cache reads and writes
+    (Anthropic reports them apart, and its codec adds them); ``output_tokens`` includes reasoning.
+    Each part also stands apart.
     """
 
     input_tokens: int | None = None
@@ -64,9 +64,13 @@ USAGE_COUNTS = (
 )
 
 
+#: Nothing was reported.
+NOT_REPORTED = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token with its natural-log probability; ``top`` are the alternatives, which have no ``top``."""
+    """One token with its natural-log probability. The alternatives in ``top`` have no ``top``."""
 
     token: str
     logprob: float
@@ -76,7 +80,7 @@ class TokenLogprob:
 
     def __post_init__(self) -> None:
         check.text(self, "token")
-        check.maybe_number(self, "logprob")
+        check.number(self, "logprob")
         if self.bytes is not None:
             check.values(self, "bytes", int)
         check.values(self, "top", TokenLogprob)
@@ -91,7 +95,7 @@ class Response:
     model: str
     message: Message
     finish: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NOT_REPORTED
     created: int | None = None
     stop_sequence: str | None = None
     service_tier: str | None = None
@@ -101,9 +105,9 @@ class Response:
     def __post_init__(self) -> None:
         check.maybe_text(self, "id")
         check.text(self, "model")
-        check.maybe_value(self, "message", Message)
+        check.one(self, "message", Message)
         check.maybe_word(self, "finish", FINISH_REASONS)
-        check.maybe_value(self, "usage", Usage)
+        check.one(self, "usage", Usage)
         check.maybe_int(self, "created")
         check.maybe_text(self, "stop_sequence")
         check.maybe_text(self, "service_tier")

@@ -94,7 +94,7 @@ class ToolRef:
 
     def __post_init__(self) -> None:
         check.text(self, "name")
-        check.maybe_word(self, "kind", TOOL_KINDS)
+        check.word(self, "kind", TOOL_KINDS)
         check.maybe_text(self, "namespace")
 
 
