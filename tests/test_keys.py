@@ -175,6 +175,22 @@ def test_the_file_that_was_checked_is_the_one_that_is_read(key_file, monkeypatch
     assert load_key(path).reveal() == KEY
 
 
+def test_the_file_that_was_opened_is_the_one_that_is_checked(key_file, monkeypatch):
+    """A proper file put in the place of an insecure one after it was opened hides nothing."""
+    path = key_file(mode=0o644)
+    proper = key_file("sk-other", name="proper")
+    open_file = os.open
+
+    def open_then_swap(*arguments, **options):
+        descriptor = open_file(*arguments, **options)
+        os.replace(proper, path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_swap)
+
+    assert "chmod 600" in refusal(path)
+
+
 def test_the_home_folder_is_expanded(key_file, monkeypatch, tmp_path):
     path = key_file(mode=0o644)
     monkeypatch.setenv("HOME", str(tmp_path))
