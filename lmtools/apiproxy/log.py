@@ -1,0 +1,221 @@
+"""The server's log: one line per exchange, and events, as text or as JSON, to stderr.
+
+Text is ``time level message key=value ...``; JSON is one object a line with the same keys. A value
+that is not plain is quoted with its control characters escaped, so that nothing a client sends can
+begin a line of its own. Known forms of credentials are masked in every value; headers and bodies
+are no fields at all.
+
+This is not ``logging``: that costs 10 ms at start, and nothing here needs handlers or hierarchies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import TextIO
+
+from ..errors import ConfigError
+
+__all__ = ["FORMS", "LEVELS", "ExchangeEntry", "Log", "mask", "masked_headers"]
+
+LEVELS = ("debug", "info", "warn", "error")
+FORMS = ("text", "json")
+
+#: What a field may hold. None fields are left out.
+Value = str | int | float | bool | None
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@,+*()\[\]-]+")
+_MASKED = "***"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+    }
+)
+_MASKS = (
+    # https://user:password@host
+    (re.compile(r"(://)[^/\s@\"]+@"), rf"\1{_MASKED}@"),
+    # ?key=..., &access_token=...
+    (
+        re.compile(
+            r"([?&;][^=&\s\"]*(?:key|token|secret|password|passwd|auth|sig|signature|credential)=)"
+            r"[^&;\s\"#]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{_MASKED}",
+    ),
+    (re.compile(r"\b((?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1{_MASKED}"),
+    # Keys of Anthropic, OpenAI and compatible servers, and of Google.
+    (re.compile(r"\bsk-[A-Za-z0-9_*-]{6,}"), f"sk-{_MASKED}"),
+    (re.compile(r"\bAIza[A-Za-z0-9_-]{10,}"), f"AIza{_MASKED}"),
+)
+
+
+@dataclass(slots=True)
+class ExchangeEntry:
+    """What one exchange leaves in the log; None is left out.
+
+    ``path`` may carry its query (keys in it are masked). ``ms`` is the whole exchange, ``first_ms``
+    the time to its first byte. ``error`` is a code and message, never a body.
+    """
+
+    request_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+    client: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    upstream_model: str | None = None
+    stream: bool | None = None
+    status: int | None = None
+    ms: int | None = None
+    first_ms: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    losses: int | None = None
+    upstream_id: str | None = None
+    error: str | None = None
+
+
+_ENTRY_FIELDS = tuple(item.name for item in fields(ExchangeEntry))
+
+
+class Log:
+    """Writes lines, whole and one after the other, from any thread.
+
+    A line that cannot be written is counted in ``lost`` and forgotten: a full disk or a closed
+    terminal must not fail a request. Raises ConfigError for an unknown level or form.
+    """
+
+    def __init__(
+        self,
+        level: str = "info",
+        form: str = "text",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if level not in LEVELS:
+            raise ConfigError(f"log level {level!r}: it is one of {', '.join(LEVELS)}")
+        if form not in FORMS:
+            raise ConfigError(f"log form {form!r}: it is one of {', '.join(FORMS)}")
+        self.lost = 0
+        self._threshold = LEVELS.index(level)
+        self._render = _render_json if form == "json" else _render_text
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def shows(self, level: str) -> bool:
+        return LEVELS.index(level) >= self._threshold
+
+    def debug(self, message: str, **values: Value) -> None:
+        self.write("debug", message, values.items())
+
+    def info(self, message: str, **values: Value) -> None:
+        self.write("info", message, values.items())
+
+    def warning(self, message: str, **values: Value) -> None:
+        self.write("warn", message, values.items())
+
+    def error(self, message: str, **values: Value) -> None:
+        self.write("error", message, values.items())
+
+    def exchange(self, entry: ExchangeEntry) -> None:
+        """Write the line of an exchange: a warning from status 400 on, an error from 500 on."""
+        status = entry.status or 0
+        level = "error" if status >= 500 else "warn" if status >= 400 else "info"
+        if self.shows(level):
+            self.write(level, "exchange", [(name, getattr(entry, name)) for name in _ENTRY_FIELDS])
+
+    def write(self, level: str, message: str, values: Iterable[tuple[str, Value]] = ()) -> None:
+        if not self.shows(level):
+            return
+        held = [(name, _masked(value)) for name, value in values if value is not None]
+        line = self._render(_timestamp(self._clock()), level, mask(message), held)
+        with self._lock:
+            try:
+                stream = self._stream or sys.stderr
+                stream.write(line)
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                # Closed, full, or no stderr at all (a service without one has None there).
+                self.lost += 1
+
+
+def mask(text: str) -> str:
+    """Return text with the credentials in it masked: URL userinfo, query keys, known key forms."""
+    for pattern, shown in _MASKS:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return headers fit to be shown: the values of those that carry credentials are masked."""
+    return tuple(
+        (name, _MASKED if name.lower() in _SECRET_HEADERS else mask(value))
+        for name, value in headers
+    )
+
+
+def _masked(value: Value) -> Value:
+    return mask(value) if isinstance(value, str) else value
+
+
+def _render_text(time: str, level: str, message: str, values: list[tuple[str, Value]]) -> str:
+    parts = [time, level.upper(), message if message.isprintable() else _quoted(message)]
+    parts += [f"{name}={_shown(value)}" for name, value in values]
+    return " ".join(parts) + "\n"
+
+
+def _render_json(time: str, level: str, message: str, values: list[tuple[str, Value]]) -> str:
+    return _json_text({"time": time, "level": level, "message": message, **dict(values)}) + "\n"
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) else _quoted(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _quoted(text: str) -> str:
+    return _json_text(text)
+
+
+def _json_text(value: object) -> str:
+    """Return JSON on one line: no controls, no line ends, no marks that turn the reading order."""
+    text = _encode(value)
+    return text if text.isprintable() else _escape_unprintable(text)
+
+
+def _escape_unprintable(text: str) -> str:
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    point = ord(char)
+    if point < 0x10000:
+        return f"\\u{point:04x}"
+    high, low = divmod(point - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def _timestamp(now: float) -> str:
+    """Return UTC with milliseconds, as RFC 3339 writes it."""
+    seconds = int(now)
+    base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{base}.{int((now - seconds) * 1000):03}Z"
