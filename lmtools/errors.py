@@ -33,6 +33,7 @@ What a caller can do decides the class: fix the request, fix the set-up, or try 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "CODES",
@@ -70,11 +71,13 @@ class LMError(Exception):
     """Base of every error lmtools raises on purpose.
 
     ``code`` is the canonical word of the class; ``provider_code`` the provider's own, unchanged.
-    ``retry_after`` is in seconds. ``str(error)`` is one line for people and never holds a key.
+    ``retry_after`` is in seconds. ``partial`` is what had come of an answer that broke off (a
+    ``types.Response``; its last tool call may be cut). ``str(error)`` never holds a key.
     """
 
     code = "error"
     retryable = False
+    partial: Any = None
 
     def __init__(
         self,
@@ -147,7 +150,10 @@ class ProtocolError(TransportError):
 
 
 class TruncatedError(TransportError):
-    """The answer ended before its end marker. It must never look like a short answer."""
+    """The answer ended before its end marker. It must never look like a short answer.
+
+    ``partial`` holds what had come, when it came as a stream.
+    """
 
     code = "truncated"
 
@@ -268,6 +274,16 @@ _API_CLASSES: tuple[type[ApiError], ...] = (
 )
 _BY_CODE: dict[str, type[ApiError]] = {cls.code: cls for cls in _API_CLASSES}
 
+_TRANSPORT_CLASSES: tuple[type[TransportError], ...] = (
+    TransportError,
+    ConnectError,
+    DeadlineError,
+    ProtocolError,
+    TruncatedError,
+    CancelledError,
+)
+_RETRYABLE = frozenset(cls.code for cls in (*_API_CLASSES, *_TRANSPORT_CLASSES) if cls.retryable)
+
 #: The HTTP status that stands for a code when a server has no better one (``status_for_code``).
 _STATUS_OF_CODE: dict[str, int] = {
     "invalid_request": 400,
@@ -335,9 +351,11 @@ def status_for_code(code: str) -> int:
 def api_error(code: str, message: str, *, status: int | None = None, **details: object) -> ApiError:
     """Return the ApiError of the class that ``code`` names, whatever the class.
 
-    A code without an ApiError class of its own (``truncated``, ``timeout``) keeps its word.
+    A code without an ApiError class of its own (``truncated``, ``timeout``) keeps its word, and
+    with it whether a retry is worth it.
     """
     error = class_for_code(code)(message, status=status, **details)  # type: ignore[arg-type]
     if error.code != code and code in CODES:
         error.code = code
+        error.retryable = code in _RETRYABLE
     return error

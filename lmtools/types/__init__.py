@@ -1,5 +1,6 @@
 """Canonical types: what requests, answers and streams hold, in no dialect's words."""
 
+from .assemble import Assembler, as_delta, events_from_response, response_from_events
 from .events import (
     EVENT_CLASSES,
     AudioDelta,
@@ -17,10 +18,12 @@ from .events import (
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
+    stream_error,
+    to_exception,
 )
 from .json import MAX_DEPTH, Json, JsonObject, check_json
 from .models import ModelInfo
-from .opaque import Opaque, find_opaque
+from .opaque import Opaque, find_opaque, merge_opaque
 from .parts import (
     MEDIA_CLASSES,
     PART_CLASSES,
@@ -56,7 +59,7 @@ from .requests import (
     as_parts,
     check_request,
 )
-from .responses import FINISH_REASONS, USAGE_COUNTS, Response, TokenLogprob, Usage
+from .responses import FINISH_REASONS, NOT_REPORTED, USAGE_COUNTS, Response, TokenLogprob, Usage
 from .tools import (
     TOOL_CHOICE_MODES,
     TOOL_CLASSES,
@@ -75,6 +78,7 @@ __all__ = [
     "FINISH_REASONS",
     "MAX_DEPTH",
     "MEDIA_CLASSES",
+    "NOT_REPORTED",
     "OUTPUT_FORMATS",
     "PART_CLASSES",
     "REASONING_MODES",
@@ -83,6 +87,7 @@ __all__ = [
     "TOOL_CLASSES",
     "TOOL_KINDS",
     "USAGE_COUNTS",
+    "Assembler",
     "AudioDelta",
     "AudioPart",
     "BinaryPart",
@@ -134,8 +139,14 @@ __all__ = [
     "ToolsPart",
     "Usage",
     "VideoPart",
+    "as_delta",
     "as_parts",
     "check_json",
     "check_request",
+    "events_from_response",
     "find_opaque",
+    "merge_opaque",
+    "response_from_events",
+    "stream_error",
+    "to_exception",
 ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..errors import ApiError, LMError, api_error
 from . import check
 from .opaque import Opaque, opaque_field
 from .parts import PART_CLASSES, CitationPart, Part
@@ -251,6 +252,37 @@ EVENT_CLASSES: tuple[type, ...] = (
     StreamError,
 )
 
+
+def stream_error(error: LMError) -> StreamError:
+    """Return the event that says what an exception says."""
+    opaque = error.opaque if isinstance(error, ApiError) else ()
+    where = getattr(error, "param", None) or getattr(error, "path", None)
+    return StreamError(
+        error.code,
+        error.message,
+        provider_code=error.provider_code,
+        status=error.status,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+        param=where or None,
+        opaque=tuple(item for item in opaque if isinstance(item, Opaque)),
+    )
+
+
+def to_exception(event: StreamError) -> ApiError:
+    """Return the exception of the class that the event's code names."""
+    return api_error(
+        event.code,
+        event.message,
+        provider_code=event.provider_code,
+        status=event.status,
+        request_id=event.request_id,
+        retry_after=event.retry_after,
+        param=event.param,
+        opaque=event.opaque,
+    )
+
+
 __all__ = [
     "EVENT_CLASSES",
     "AudioDelta",
@@ -268,4 +300,6 @@ __all__ = [
     "TextDelta",
     "ThinkingDelta",
     "ToolCallDelta",
+    "stream_error",
+    "to_exception",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from .check import json_object, maybe_text, text
@@ -43,6 +45,51 @@ def find_opaque(opaque: tuple[Opaque, ...], dialect: str, kind: str) -> JsonObje
         if item.kind == kind and item.dialect == dialect:
             return item.data
     return None
+
+
+def merge_opaque(groups: Iterable[tuple[Opaque, ...]]) -> tuple[Opaque, ...]:
+    """Return the opaque data of one value from what came for it in pieces, in that order.
+
+    Pieces of the same dialect, kind and origin become one: an object inside the data (``rest``)
+    takes the later keys, the list ``keys`` the names that it lacks, and of any other entry the
+    later value stands, as Anthropic's SDK does with signatures. Nothing that came is changed.
+    """
+    first, *later = [group for group in groups if group] or [()]
+    if not later:
+        return first
+    pieces = [[item] for item in first]
+    owned: dict[tuple[str, str, str | None], list[Opaque]] = {}
+    for piece in pieces:
+        owned.setdefault(_owner(piece[0]), piece)
+    for item in chain.from_iterable(later):
+        owner = _owner(item)
+        if owner not in owned:
+            owned[owner] = []
+            pieces.append(owned[owner])
+        owned[owner].append(item)
+    return tuple(_folded(piece) for piece in pieces)
+
+
+def _owner(item: Opaque) -> tuple[str, str, str | None]:
+    return item.dialect, item.kind, item.origin
+
+
+def _folded(pieces: list[Opaque]) -> Opaque:
+    if len(pieces) == 1:
+        return pieces[0]
+    data: JsonObject = {}
+    keys: dict[Any, None] = {}
+    for name, value in chain.from_iterable(item.data.items() for item in pieces):
+        if name == "keys" and isinstance(value, list):
+            keys.update(dict.fromkeys(value))
+            data[name] = None
+        elif isinstance(value, dict) and isinstance(data.get(name), dict):
+            data[name].update(value)
+        else:
+            data[name] = dict(value) if isinstance(value, dict) else value
+    if keys:
+        data["keys"] = list(keys)
+    return Opaque(pieces[0].dialect, pieces[0].kind, data, pieces[0].origin)
 
 
 def opaque_field(value: Any, name: str = "opaque") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import check
-from .opaque import Opaque, opaque_field
+from .opaque import Opaque, merge_opaque, opaque_field
 from .parts import CitationPart, RefusalPart, ThinkingPart, ToolCallPart
 from .requests import Message
 
@@ -50,6 +50,16 @@ class Usage:
         for name in USAGE_COUNTS:
             check.maybe_int(self, name, 0)
         opaque_field(self)
+
+    def updated(self, later: Usage) -> Usage:
+        """Return these counts with those of a later report, where that has any."""
+        if later == NOT_REPORTED:
+            return self
+        counts = {
+            name: getattr(self, name) if getattr(later, name) is None else getattr(later, name)
+            for name in USAGE_COUNTS
+        }
+        return Usage(**counts, opaque=merge_opaque((self.opaque, later.opaque)))
 
 
 USAGE_COUNTS = (
