@@ -172,7 +172,7 @@ def _openai_efforts(read: ModelName) -> frozenset[str] | None:
 
 # The nearest word, tried in this order, for each word that a model does not take.
 _NEAREST: dict[str, tuple[str, ...]] = {
-    "none": ("minimal", "low"),
+    "none": ("minimal", "low", "medium", "high"),
     "minimal": ("low", "none", "medium", "high"),
     "low": ("minimal", "medium", "high"),
     "medium": ("high", "low"),

@@ -6,8 +6,6 @@ vendors' documented ones.
 
 from __future__ import annotations
 
-import difflib
-
 from ..errors import ConfigError
 from . import argo
 from .base import Provider
@@ -164,6 +162,4 @@ def provider_named(name: str) -> Provider:
     row = PROVIDERS.get(name.strip().lower())
     if row is not None:
         return row
-    near = difflib.get_close_matches(name.lower(), PROVIDERS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"no provider {name!r}{hint} Known: {', '.join(PROVIDERS)}")
+    raise ConfigError(f"no provider {name!r}; known: {', '.join(PROVIDERS)}")

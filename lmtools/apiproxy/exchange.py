@@ -1,0 +1,238 @@
+"""One proxied exchange: parse (client's dialect), render (backend's), send, and back.
+
+The client's codec and the backend's never meet; between them stand canonical values. A stream's 200 is
+held until the first meaningful event, so that a failure before it reaches the client as a true HTTP
+status, or until a ping is due, whichever comes first. After the 200 an error is the dialect's
+terminal event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..client import LM, Call, Stream
+from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
+from ..codecs.text import dumps
+from ..errors import CancelledError, ConfigError, LMError
+from ..providers.estimate import estimate_tokens
+from ..types import Event, Request, StreamError, Usage, stream_error, to_exception
+from .inbound import Exchange
+from .log import ExchangeEntry, Log
+from .options import ModelRule, map_model
+
+#: Seconds of silence after which a stream gets a ping. Claude Code takes 20 s of silence for a stall.
+PING_INTERVAL_S = 15.0
+#: Bytes of ``x-lmtools-loss``: proxies and clients bound header blocks, some at 8 KiB.
+MAX_LOSS_HEADER = 2048
+
+#: Request headers that a codec may see; every other one stays here.
+PASSED_HEADERS = frozenset({"anthropic-beta", "anthropic-version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What exchanges share: the provider, the rules for model names, the log, the clock and ids."""
+
+    lm: LM
+    model_map: tuple[ModelRule, ...]
+    log: Log
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A client's request: the codec of its dialect, its canonical form, its place in the log."""
+
+    http: Exchange
+    codec: Codec
+    request: Request
+    entry: ExchangeEntry
+
+    def headers(self, losses: tuple[Loss, ...] = ()) -> Headers:
+        own: Headers = request_id_headers(self.entry)
+        return (*own, ("x-lmtools-loss", loss_header(losses))) if losses else own
+
+
+def request_id_headers(entry: ExchangeEntry) -> Headers:
+    """Return the request's id under the names that the SDKs of both makers read."""
+    known = entry.request_id or ""
+    return (("x-request-id", known), ("request-id", known))
+
+
+def incoming(http: Exchange, body: object) -> Incoming:
+    """Return what of a request a codec may see."""
+    request = http.request
+    passed = tuple((n.lower(), v) for n, v in request.headers if n.lower() in PASSED_HEADERS)
+    return Incoming(body, request.path, request.query, passed)
+
+
+def serve(asked: Asked, back: Back) -> None:
+    """Answer one request for a completion, streamed or whole."""
+    request, entry = asked.request, asked.entry
+    entry.model, entry.stream = request.model, bool(request.stream)
+    sent = replace(request, model=map_model(back.model_map, request.model))
+    if sent.model != request.model:
+        entry.upstream_model = sent.model
+    call = back.lm.render(sent, said_in=asked.codec.NAME)
+    entry.losses = len(call.losses) or None
+    _log_losses(back.log, entry, call.losses)
+    # Response-side functions see the request as the client sent it.
+    call = replace(call, request=request)
+    stamp = Stamp(back.new_id(), int(back.now()), request.model, estimate_tokens(request))
+    if request.stream:
+        _Streamed(asked, back, call, stamp).run()
+    else:
+        _serve_whole(asked, back, call, stamp)
+
+
+def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
+    response = back.lm.receive(call, asked.http.watch())
+    rendered = asked.codec.render_response(response, asked.request, stamp)
+    _note_usage(asked.entry, response.usage)
+    asked.entry.upstream_id = response.id
+    losses = call.losses + rendered.losses
+    headers = (("Content-Type", "application/json"), *asked.headers(losses), *rendered.headers)
+    asked.http.respond(200, headers, dumps(rendered.body).encode())
+
+
+class _Streamed:
+    """A streamed answer on its way. ``held`` is what waits for the 200."""
+
+    def __init__(self, asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
+        self._asked = asked
+        self._back = back
+        self._call = call
+        self._http = asked.http
+        self._encoder: StreamEncoder = asked.codec.stream_encoder(asked.request, stamp)
+        self._begun = False
+        self._held = b""
+
+    def run(self) -> None:
+        watch = self._http.watch(self._ping, PING_INTERVAL_S)
+        try:
+            with self._back.lm.open(self._call, watch) as stream:
+                self._relay(stream)
+        except CancelledError:
+            raise
+        except LMError as error:
+            if not self._begun:
+                raise
+            self._fail(error)
+        if self._begun and not self._finished:
+            self._http.end(self._encoder.close())
+
+    _finished = False
+
+    def _relay(self, stream: Stream) -> None:
+        for batch in stream.batches():
+            last = batch[-1]
+            if (
+                last.type == "error"
+                and not self._begun
+                and not any(map(_is_meaningful, batch[:-1]))
+            ):
+                assert isinstance(last, StreamError)
+                raise to_exception(last)
+            self._held += b"".join([self._encoder.encode(event) for event in batch])
+            self._observe(batch)
+            if last.type in ("end", "error"):
+                self._finish()
+            elif self._begun or any(map(_is_meaningful, batch)):
+                self._flush()
+
+    def _observe(self, batch: list[Event]) -> None:
+        for event in (batch[0], batch[-1]):
+            if event.type == "start" or event.type == "end":
+                _note_usage(self._asked.entry, event.usage)
+            elif event.type == "error":
+                self._asked.entry.error = f"{event.code}: {event.message}"
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._http.begin_events(self._asked.headers(self._call.losses))
+
+    def _flush(self) -> None:
+        self._begin()
+        held, self._held = self._held, b""
+        self._http.write(held)
+
+    def _finish(self) -> None:
+        """Send the last bytes before the upstream's connection is looked after."""
+        self._begin()
+        self._finished = True
+        self._http.end(self._held + self._encoder.close())
+
+    def _fail(self, error: LMError) -> None:
+        self._asked.entry.error = f"{error.code}: {error}"
+        self._held += self._encoder.encode(stream_error(error))
+
+    def _ping(self) -> None:
+        self._held += self._encoder.ping()
+        self._flush()
+
+
+def _is_meaningful(event: Event) -> bool:
+    """Tell whether an event shows that the answer really began: content, a call, or an end."""
+    return event.type not in ("start", "opaque", "error")
+
+
+def _note_usage(entry: ExchangeEntry, usage: Usage) -> None:
+    if usage.input_tokens is not None:
+        entry.input_tokens = usage.input_tokens
+    if usage.output_tokens is not None:
+        entry.output_tokens = usage.output_tokens
+
+
+def _log_losses(log: Log, entry: ExchangeEntry, losses: tuple[Loss, ...]) -> None:
+    if log.shows("debug"):
+        for loss in losses:
+            log.debug(
+                "loss",
+                request_id=entry.request_id,
+                path=loss.path,
+                action=loss.action,
+                reason=loss.reason,
+            )
+
+
+def loss_header(losses: tuple[Loss, ...]) -> str:
+    """Return losses as one header value: ``path;action``, comma separated, printable ASCII, bounded."""
+    shown: list[str] = []
+    room = MAX_LOSS_HEADER
+    for i, loss in enumerate(losses):
+        text = "".join(
+            c if c.isascii() and c.isprintable() and c not in ",;" else "?" for c in loss.path
+        )
+        item = f"{text[:200]};{loss.action}"
+        if room < len(item) + 24:
+            shown.append(f"and {len(losses) - i} more")
+            break
+        room -= len(item) + 2
+        shown.append(item)
+    return ", ".join(shown)
+
+
+def count(asked: Asked, back: Back) -> int:
+    """Return the input tokens of a request: the provider's own count, else a local estimate.
+
+    A provider that refuses the request (400, 401, 403, 413) is heard; one that cannot count, or is
+    not there, leaves the estimate.
+    """
+    sent = replace(asked.request, model=map_model(back.model_map, asked.request.model))
+    asked.entry.model = asked.request.model
+    try:
+        return back.lm.count_tokens(sent, said_in=asked.codec.NAME, watch=asked.http.watch())
+    except ConfigError:
+        return estimate_tokens(asked.request)
+    except CancelledError:
+        raise
+    except LMError as error:
+        if error.status in (400, 401, 403, 413):
+            raise
+        back.log.warn(
+            "count_tokens: estimated", request_id=asked.entry.request_id, error=error.code
+        )
+        return estimate_tokens(asked.request)

@@ -1,0 +1,422 @@
+"""``LM``: one model provider, as a library sees it.
+
+A call is made ready without a network (``render``), sent (``send``), and read (``complete`` or
+``stream``). The proxy's back is this same class, so that library and proxy behave alike.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from . import __version__
+from .codecs import codec_named, count_codec_named
+from .codecs.base import Codec, Headers, Losses, Rendered, Target
+from .codecs.text import dumps, loads
+from .errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    LMError,
+    ProtocolError,
+    RequestError,
+    TransportError,
+    api_error,
+)
+from .pause import pause
+from .providers import Backend, as_sent, open_backend, provider_named
+from .retry import schedule, worth_retrying
+from .secret import Secret
+from .sse import SSEDecoder
+from .transport import HttpRequest, HttpResponse, HttpTransport, Timeouts, Transport, Watch
+from .types import (
+    Event,
+    ModelInfo,
+    Request,
+    Response,
+    StreamError,
+    check_request,
+    events_from_response,
+    response_from_events,
+    stream_error,
+)
+
+#: Bytes. An error body beyond this is cut: its message stands at its start.
+MAX_ERROR_BODY = 1 << 20
+#: Pages of a model list, each of up to 1000 rows; a server that never ends its list is left.
+MAX_MODEL_PAGES = 100
+
+USER_AGENT = f"lmtools/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request made ready: what will be sent, to whom, and what was lost on the way."""
+
+    http: HttpRequest
+    request: Request
+    target: Target
+    codec: Codec
+    losses: tuple[Any, ...] = ()
+
+
+class LM:
+    """A provider with its credential and transport. Closing it closes a transport that it made itself.
+
+    ``provider`` is a name of the provider table, or a ``Backend``. Without ``api_key`` the provider's
+    environment variables are looked at. ``retries`` is how often a request is sent again after an
+    error that may pass (429, 5xx, no connection), before anything of the answer was used.
+    """
+
+    def __init__(
+        self,
+        provider: str | Backend,
+        *,
+        api_key: str | Secret | None = None,
+        base_url: str | None = None,
+        transport: Transport | None = None,
+        timeouts: Timeouts | None = None,
+        retries: int = 2,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        if isinstance(provider, Backend):
+            self.backend = provider
+        else:
+            row = provider_named(provider)
+            secret = _secret(
+                api_key, row.env_keys, os.environ if environment is None else environment
+            )
+            self.backend = open_backend(row, base_url, secret, need_key=transport is None)
+        self.timeouts = timeouts or Timeouts()
+        self.retries = retries
+        self._owned = transport is None
+        self._transport = transport if transport is not None else HttpTransport()
+
+    def __enter__(self) -> LM:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._owned:
+            self._transport.close()
+
+    # Making ready
+
+    def render(self, request: Request, *, said_in: str | None = None) -> Call:
+        """Return the exact call, without a network.
+
+        ``said_in`` is the dialect of a client whose request this is: where the provider speaks the
+        same one, what the client said goes on as it was said.
+        """
+        codec, target = self._target(request, said_in)
+        rendered = codec.render_request(request, target)
+        return self._call("complete", request, codec, target, rendered)
+
+    def _target(self, request: Request, said_in: str | None) -> tuple[Codec, Target]:
+        if said_in is None:
+            check_request(request)
+        target = self.backend.target(request.model)
+        if said_in == target.dialect:
+            target = as_sent(target)
+        return codec_named(target.dialect), target
+
+    def _call(
+        self, operation: str, request: Request, codec: Codec, target: Target, rendered: Rendered
+    ) -> Call:
+        url = self.backend.url(operation, target.dialect)
+        if url is None:
+            raise ConfigError(
+                f"{self.backend.provider.title} has no {operation} endpoint for {request.model}",
+                provider=target.provider,
+            )
+        try:
+            body = dumps(rendered.body).encode()
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"the request is not JSON: {error}") from error
+        wanted = (
+            "text/event-stream"
+            if request.stream and operation == "complete"
+            else "application/json"
+        )
+        headers = merge_headers(
+            (("Content-Type", "application/json"), ("Accept", wanted), ("User-Agent", USER_AGENT)),
+            self.backend.headers(target.dialect),
+            rendered.headers,
+        )
+        http = HttpRequest("POST", url + rendered.path, headers, body, self.timeouts)
+        return Call(http, request, target, codec, rendered.losses)
+
+    # Sending
+
+    def send(self, call: Call, watch: Watch | None = None) -> HttpResponse:
+        """Send a call; return the raw answer, its body unread. An error status raises its ApiError."""
+        attempt = 0
+        while True:
+            try:
+                return self._send_once(call, watch)
+            except LMError as error:
+                attempt += 1
+                if attempt > self.retries or not worth_retrying(error):
+                    raise
+                wait = schedule(attempt, error.retry_after)
+            pause(wait * random.uniform(1.0, 1.1), watch)  # noqa: S311 - jitter, not a secret
+
+    def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:
+        response = self._transport.send(call.http, watch)
+        if response.status < 300:
+            return response
+        with response:
+            raise self._error(call.codec, response)
+
+    def _error(self, codec: Codec, response: HttpResponse) -> ApiError:
+        provider = self.backend.provider
+        if response.status < 400:
+            return ApiError(
+                f"{provider.title} answered {response.status}, a redirect, which is not followed;"
+                " check -provider-url",
+                provider=provider.name,
+                status=502,
+            )
+        try:
+            body = response.read(MAX_ERROR_BODY)
+        except TransportError:
+            # The status says enough; a body that broke or never ends adds nothing.
+            body = b""
+        error = codec.parse_error(response.status, response.headers, body)
+        error.provider = provider.name
+        if isinstance(error, AuthError):
+            error.env_keys = provider.env_keys
+        return error
+
+    # Whole answers
+
+    def complete(self, request: Request) -> Response:
+        """Return the whole answer, or raise the mapped error."""
+        call = self.render(replace(request, stream=None) if request.stream else request)
+        return self.receive(call)
+
+    def receive(self, call: Call, watch: Watch | None = None) -> Response:
+        """Send a call and return its whole answer."""
+        with self.send(call, watch) as response:
+            return self._parse(call, response.read())
+
+    def _parse(self, call: Call, body: bytes) -> Response:
+        value = self._json(body)
+        try:
+            return call.codec.parse_response(value, call.request, call.target)
+        except LMError as error:
+            error.provider = self.backend.provider.name
+            raise
+
+    def _json(self, body: bytes) -> Any:
+        title = self.backend.provider.title
+        try:
+            return loads(body.decode("utf-8"))
+        except (ProtocolError, UnicodeDecodeError) as error:
+            raise ProtocolError(
+                f"{title} answered 200 with a body of {len(body)} bytes that is not JSON; check -provider-url",
+                provider=self.backend.provider.name,
+            ) from error
+
+    # Streams
+
+    def stream(self, request: Request) -> Stream:
+        """Open a stream of events; use it as a context manager, or close it."""
+        return self.open(self.render(request if request.stream else replace(request, stream=True)))
+
+    def open(self, call: Call, watch: Watch | None = None) -> Stream:
+        """Send a call and return its stream, with the answer's head already read."""
+        response = self.send(call, watch)
+        kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            # A server that cannot stream answers whole, whatever it was asked.
+            with response:
+                whole = self._parse(call, response.read())
+            return Stream(call, None, iter([list(events_from_response(whole))]))
+        return Stream(call, response, None)
+
+    # Other endpoints
+
+    def count_tokens(
+        self, request: Request, *, said_in: str | None = None, watch: Watch | None = None
+    ) -> int:
+        """Return the provider's count of the input; ConfigError where it has no such endpoint."""
+        codec, target = self._target(request, said_in)
+        counts = count_codec_named(target.dialect)
+        if counts is None or self.backend.url("count_tokens", target.dialect) is None:
+            raise ConfigError(
+                f"{self.backend.provider.title} counts no tokens for {request.model}",
+                provider=target.provider,
+            )
+        rendered = counts.render_count_request(request, target)
+        call = self._call("count_tokens", request, codec, target, rendered)
+        with self.send(call, watch) as response:
+            return counts.parse_count_response(self._json(response.read()))
+
+    def models(self, watch: Watch | None = None) -> tuple[ModelInfo, ...]:
+        """Return the provider's model list, every page of it."""
+        dialect = self.backend.dialect(self.backend.provider.default_model)
+        codec = codec_named(dialect)
+        parse: Callable[[Any], tuple[ModelInfo, ...]] = (
+            self.backend.provider.parse_models or codec.parse_models
+        )
+        found: list[ModelInfo] = []
+        query, seen = "", set[str]()
+        for _ in range(MAX_MODEL_PAGES):
+            body = self._get("models", dialect, codec, query, watch)
+            found.extend(parse(body))
+            last = (
+                body.get("last_id")
+                if isinstance(body, dict) and body.get("has_more") is True
+                else None
+            )
+            if not isinstance(last, str) or last in seen:
+                break
+            seen.add(last)
+            query = f"?limit=1000&after_id={_quote(last)}"
+        return tuple(found)
+
+    def _get(
+        self, operation: str, dialect: str, codec: Codec, query: str, watch: Watch | None
+    ) -> Any:
+        url = self.backend.url(operation, dialect)
+        if url is None:
+            raise ConfigError(f"{self.backend.provider.title} has no {operation} endpoint")
+        headers = merge_headers(
+            (("Accept", "application/json"), ("User-Agent", USER_AGENT)),
+            self.backend.headers(dialect),
+        )
+        http = HttpRequest("GET", url + query, headers, b"", self.timeouts)
+        call = Call(http, Request("", ()), Target(dialect), codec)
+        with self.send(call, watch) as response:
+            return self._json(response.read())
+
+
+class Stream:
+    """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it all.
+
+    The last event is an ``End`` or a ``StreamError``, always.
+    """
+
+    def __init__(
+        self, call: Call, response: HttpResponse | None, ready: Iterator[list[Event]] | None
+    ) -> None:
+        self.call = call
+        self.http = response
+        self._decoder = call.codec.stream_decoder(call.request, call.target)
+        self._batches = ready if ready is not None else self._read()
+        self._seen: list[Event] = []
+
+    @property
+    def losses(self) -> Losses:
+        return self._decoder.losses
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the stream; an unfinished answer's connection is closed, so that the provider stops."""
+        if self.http is not None:
+            self.http.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        for batch in self.batches():
+            self._seen.extend(batch)
+            yield from batch
+
+    def batches(self) -> Iterator[list[Event]]:
+        """Yield the events of one network read at a time, never an empty list."""
+        return self._batches
+
+    def response(self) -> Response:
+        """Return the assembled answer; a stream that failed raises its error."""
+        for _ in self:
+            pass
+        return response_from_events(self._seen, model=self.call.request.model)
+
+    def _read(self) -> Iterator[list[Event]]:
+        assert self.http is not None
+        frames = SSEDecoder()
+        try:
+            while chunk := self.http.read_some():
+                events: list[Event] = []
+                for frame in frames.feed(chunk):
+                    events += self._decoder.decode(frame)
+                if events:
+                    yield events
+                    if _is_last(events[-1]):
+                        return
+            events = [event for frame in frames.close() for event in self._decoder.decode(frame)]
+            if not (events and _is_last(events[-1])):
+                events += self._decoder.close()
+            yield events
+        except TransportError as error:
+            if error.code == "cancelled":
+                raise
+            yield [stream_error(error)]
+        finally:
+            self.http.close()
+
+
+def _is_last(event: Event) -> bool:
+    return event.type in ("end", "error")
+
+
+def merge_headers(*groups: Headers) -> Headers:
+    """Return all headers, a later one replacing an earlier one of the same name."""
+    found: dict[str, tuple[str, str]] = {}
+    for group in groups:
+        for name, value in group:
+            found[name.lower()] = (name, value)
+    return tuple(found.values())
+
+
+def _secret(
+    given: str | Secret | None, env_keys: tuple[str, ...], environment: Mapping[str, str]
+) -> Secret | None:
+    if isinstance(given, Secret):
+        return given
+    found = given or next((environment[key] for key in env_keys if environment.get(key)), None)
+    if not found:
+        return None
+    try:
+        return Secret(found)
+    except ValueError as error:
+        raise ConfigError(str(error), env_keys=env_keys) from None
+
+
+def _quote(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+__all__ = [
+    "LM",
+    "MAX_ERROR_BODY",
+    "USER_AGENT",
+    "Call",
+    "Stream",
+    "StreamError",
+    "api_error",
+    "merge_headers",
+]
