@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
-from . import __version__
 from .codecs import codec_named, count_codec_named
 from .codecs.base import Codec, Headers, Losses, Rendered, Target
 from .codecs.text import dumps, loads
@@ -25,32 +25,31 @@ from .errors import (
     ProtocolError,
     RequestError,
     TransportError,
-    api_error,
 )
-from .pause import pause
 from .providers import Backend, as_sent, open_backend, provider_named
 from .retry import schedule, worth_retrying
 from .secret import Secret
 from .sse import SSEDecoder
 from .transport import HttpRequest, HttpResponse, HttpTransport, Timeouts, Transport, Watch
+from .transport.pause import pause
 from .types import (
     Event,
     ModelInfo,
     Request,
     Response,
-    StreamError,
     check_request,
     events_from_response,
     response_from_events,
     stream_error,
 )
+from .version import VERSION
 
 #: Bytes. An error body beyond this is cut: its message stands at its start.
 MAX_ERROR_BODY = 1 << 20
 #: Pages of a model list, each of up to 1000 rows; a server that never ends its list is left.
 MAX_MODEL_PAGES = 100
 
-USER_AGENT = f"lmtools/{__version__}"
+USER_AGENT = f"lmtools/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,9 @@ class LM:
             self.backend = provider
         else:
             row = provider_named(provider)
-            secret = _secret(
-                api_key, row.env_keys, os.environ if environment is None else environment
-            )
+            variables = os.environ if environment is None else environment
+            # A key from the environment is meant for the provider's own address only.
+            secret = _secret(api_key, row.env_keys if base_url is None else (), variables)
             self.backend = open_backend(row, base_url, secret, need_key=transport is None)
         self.timeouts = timeouts or Timeouts()
         self.retries = retries
@@ -284,7 +283,7 @@ class LM:
             if not isinstance(last, str) or last in seen:
                 break
             seen.add(last)
-            query = f"?limit=1000&after_id={_quote(last)}"
+            query = f"?limit=1000&after_id={quote(last, safe='')}"
         return tuple(found)
 
     def _get(
@@ -402,21 +401,3 @@ def _secret(
         return Secret(found)
     except ValueError as error:
         raise ConfigError(str(error), env_keys=env_keys) from None
-
-
-def _quote(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
-
-
-__all__ = [
-    "LM",
-    "MAX_ERROR_BODY",
-    "USER_AGENT",
-    "Call",
-    "Stream",
-    "StreamError",
-    "api_error",
-    "merge_headers",
-]

@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LAYERS = (
-    ("errors", "secret"),
-    ("types",),
+    ("errors", "secret", "version"),
+    ("types", "retry"),
     ("serde", "sse", "http1"),
     ("codecs",),
     ("providers", "transport", "keys"),
-    ("client", "sessions", "tools", "state"),
+    ("client", "loopback", "sessions", "tools", "state"),
     ("agent", "flags"),
     ("apiproxy", "lmc"),
 )
@@ -39,7 +39,7 @@ LEVEL = {unit: level for level, line in enumerate(LAYERS) for unit in line}
 
 DIALECTS = ("anthropic", "openai_chat", "openai_responses", "gemini", "argo_legacy")
 
-PURE = ("errors", "secret", "types", "serde", "sse", "http1", "codecs", "providers")
+PURE = ("errors", "secret", "version", "retry", "types", "serde", "sse", "http1", "codecs", "providers")
 
 WORLD = frozenset(
     """
@@ -245,7 +245,7 @@ class _Check:
                 yield node.lineno, "compares a dialect with a name; ask the codec or the Target"  # type: ignore[attr-defined]
 
     def sizes(self, module: Module) -> Iterator[tuple[int, str]]:
-        if module.lines >= MODULE_LINES and not self.excused(self.exceptions.long, module.name):
+        if module.lines > MODULE_LINES and not self.excused(self.exceptions.long, module.name):
             yield 1, f"the module has {module.lines} lines; {MODULE_LINES} is the bound"
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
