@@ -1,0 +1,112 @@
+"""Opaque data holds only what no canonical field says.
+
+Two halves. Emptied of all opaque data, a parsed value still renders all of its canonical content.
+And no opaque note stands before a canonical field: change any field, and the wire changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any
+
+from lmtools.codecs.base import Rendered
+from lmtools.errors import RequestError
+from lmtools.types import (
+    EFFORTS,
+    FINISH_REASONS,
+    OUTPUT_FORMATS,
+    REASONING_MODES,
+    TOOL_CHOICE_MODES,
+)
+
+from .. import canonical, exchange
+from ..corpus import Case
+from ..exchange import Codecs
+from ..trees import Path, shown
+from .transcode import differing_requests, differing_responses
+
+#: Fields that take one of a closed list of words, by the end of their path.
+_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("reasoning.mode", tuple(sorted(REASONING_MODES))),
+    ("reasoning.effort", EFFORTS),
+    ("tool_choice.mode", tuple(sorted(TOOL_CHOICE_MODES))),
+    ("output.type", tuple(sorted(OUTPUT_FORMATS))),
+    ("finish", tuple(sorted(FINISH_REASONS))),
+)
+_OTHER_ROLE = {"user": "assistant", "assistant": "user", "system": "user", "developer": "user", "tool": "user"}  # fmt: skip
+
+
+def emptied(case: Case, codecs: Codecs) -> Iterator[str]:
+    """Without opaque data, all canonical content still renders in its own dialect."""
+    codec = codecs[case.dialect]
+    if case.kind == "request":
+        request = canonical.bare(exchange.parse_request(codec, case))
+        rendered = codec.render_request(request, exchange.target(case.dialect))
+        again = exchange.parse_request(codec, case, rendered.body)
+        yield from differing_requests(request, again, rendered.losses)
+        return
+    response = canonical.bare(exchange.parse_response(codec, case))
+    rendered = exchange.render_response(codec, case, response)
+    back = exchange.parse_response(codec, case, rendered.body)
+    yield from differing_responses(response, back, rendered.losses)
+
+
+def every_field(case: Case, codecs: Codecs) -> Iterator[str]:
+    """A change of any canonical field changes the wire, or a loss names the field."""
+    codec = codecs[case.dialect]
+    if case.kind == "request":
+        value: Any = exchange.parse_request(codec, case)
+    else:
+        value = exchange.parse_response(codec, case)
+    plain = _rendered(case, codecs, value)
+    for path, leaf in canonical.leaves(value, opaque=False):
+        for new in () if _shadowed(value, path) else _others(path, leaf):
+            try:
+                rendered = _rendered(case, codecs, canonical.changed(value, path, new))
+            except (RequestError, ValueError):
+                continue  # refused by the types or the codec: not silent
+            if rendered.body == plain.body and not canonical.covered(shown(path), rendered.losses):
+                yield f"{shown(path)}: {leaf!r:.40} changed to {new!r:.40}, and the wire stays the same"
+
+
+def _rendered(case: Case, codecs: Codecs, value: Any) -> Rendered:
+    codec = codecs[case.dialect]
+    if case.kind == "request":
+        return codec.render_request(value, exchange.target(case.dialect))
+    return exchange.render_response(codec, case, value)
+
+
+def _shadowed(value: Any, path: Path) -> bool:
+    """Tell whether the field is one of two that say the same, and the other one is sent.
+
+    The exact argument text of a call stands for its input.
+    """
+    for i, step in enumerate(path):
+        if step == "input" and getattr(_at(value, path[:i]), "text", None) is not None:
+            return True
+    return False
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = getattr(value, str(step)) if is_dataclass(value) else value[step]
+    return value
+
+
+def _others(path: Path, leaf: Any) -> Iterator[Any]:
+    where = shown(path)
+    for end, words in _WORDS:
+        if where.endswith(end):
+            yield from (word for word in words if word != leaf)
+            return
+    if path[-1] == "role" and path[0] in ("messages", "message"):
+        yield _OTHER_ROLE[leaf]
+    elif path[-1] == "kind":
+        return  # the class of the value beside it says the same
+    elif isinstance(leaf, bool):
+        yield not leaf
+    elif isinstance(leaf, (int, float)):
+        yield leaf + 1
+    else:
+        yield f"changed {leaf}"[:40]
