@@ -136,7 +136,7 @@ BREACHES = {
         "def f(client_dialect):\n    match client_dialect:\n        case 'a': ...",
         "compares a dialect",
     ),
-    "a long module": ("lmc/x.py", "\n" * 500, "500 lines"),
+    "a long module": ("lmc/x.py", "\n" * 501, "501 lines"),
     "a long function": ("lmc/x.py", "def f():\n" + "    x = 1\n" * 50, "lmc.x:f has 51 lines"),
     "what no Python reads": ("lmc/x.py", "def f(:\n", "is not Python"),
     "a unit nobody placed": ("utils/__init__.py", "", "utils has no line in LAYERS"),
