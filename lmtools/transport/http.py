@@ -28,6 +28,7 @@ from ..http1 import (
     Headers,
     ResponseHead,
     find_all,
+    framing_headers,
     keep_alive,
     render_request_head,
     response_framing,
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
 __all__ = ["USER_AGENT", "HttpTransport"]
 
 USER_AGENT = "lmtools"
+
+_DEFAULTED = frozenset(("host", "user-agent", "accept", "accept-encoding", "content-length"))
+
+# Origins remembered. Programs use a few; this bounds the one that makes URLs up.
+_MAX_ROUTES = 1024
 
 # Sent with the head in one segment; the rest of a long body follows without being copied.
 _FIRST_BODY_BYTES = 64 * 1024
@@ -80,6 +86,7 @@ class HttpTransport:
         self._context = ssl_context
         self._context_lock = threading.Lock()
         self._proxies = from_environment(os.environ) if proxies is None else proxies
+        self._routes: dict[Origin, Route] = {}
         self._slots = Slots(max_connections)
         self._pool = Pool(max_idle, idle_expiry, clock)
         self._user_agent = user_agent
@@ -100,12 +107,11 @@ class HttpTransport:
 
     def send(self, request: HttpRequest, watch: Watch | None = None) -> HttpResponse:
         """See ``Transport.send``."""
-        origin, target = split_url(request.url)
+        route, target = self._route(request.url)
         if self._closed:
-            raise CancelledError(f"{origin}: the transport is closed")
-        route = Route(origin, self._proxies.find(origin))
+            raise CancelledError(f"{route.name}: the transport is closed")
         segments = self._render(request, route, target)
-        waiter = Waiter(self._wake, watch, str(origin), self._clock)
+        waiter = Waiter(self._wake, watch, route.name, self._clock)
         connect_by = waiter.deadline(request.timeouts.connect)
         self._slots.enter(waiter, connect_by)
         try:
@@ -130,6 +136,17 @@ class HttpTransport:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _route(self, url: str) -> tuple[Route, str]:
+        origin, target = split_url(url)
+        route = self._routes.get(origin)
+        if route is None:
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            route = Route(origin, self._proxies.find(origin), str(origin), origin.authority)
+            # Two threads may both come here first: the route that stands is the one to use.
+            route = self._routes.setdefault(origin, route)
+        return route, target
 
     def _send(
         self,
@@ -188,7 +205,8 @@ class HttpTransport:
         try:
             sent, early = write_all(connection, segments, waiter, deadline)
             head, rest = read_head(connection, waiter, deadline, early)
-            reader, ready, coding = _start_body(head, rest, request, waiter.peer)
+            framed = ResponseHead(head.status, "", head.version, framing_headers(head.headers))
+            reader, ready, coding = _start_body(framed, rest, request, waiter.peer)
         except BaseException:
             connection.close()
             raise
@@ -199,7 +217,7 @@ class HttpTransport:
             waiter,
             request.timeouts.idle,
             self._release_for(route),
-            reusable=sent and keep_alive(head) and _keeps_alive(request.headers),
+            reusable=sent and keep_alive(framed) and _keeps_alive(request.headers),
             ready=ready,
         )
         if coding:
@@ -225,9 +243,9 @@ class HttpTransport:
 
     def _render(self, request: HttpRequest, route: Route, target: str) -> Segments:
         """Return the request's bytes, the head and the first of the body in one piece."""
-        headers = _complete_headers(request, route.origin, self._user_agent)
+        headers = _complete_headers(request, route.host, self._user_agent)
         if route.proxy and route.origin.scheme == "http":
-            target = f"{route.origin}{target}"
+            target = f"{route.name}{target}"
             if route.proxy.authorization:
                 headers += (("Proxy-Authorization", route.proxy.authorization),)
         head = render_request_head(request.method, target, headers)
@@ -251,7 +269,7 @@ def _start_body(
     return reader, ready, coding
 
 
-def _complete_headers(request: HttpRequest, origin: Origin, user_agent: str) -> Headers:
+def _complete_headers(request: HttpRequest, host: str, user_agent: str) -> Headers:
     """Return the caller's headers and those it left out; RequestError for a wrong length."""
     given = {name.lower() for name, _ in request.headers}
     if "transfer-encoding" in given:
@@ -259,15 +277,16 @@ def _complete_headers(request: HttpRequest, origin: Origin, user_agent: str) -> 
     length = str(len(request.body))
     if "content-length" in given and set(find_all(request.headers, "content-length")) != {length}:
         raise RequestError(f"the body has {length} bytes", path="headers.content-length")
-    needed = {
-        "Host": origin.authority,
-        "User-Agent": user_agent,
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
-    }
+    added: Headers = (
+        ("Host", host),
+        ("User-Agent", user_agent),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", "identity"),
+    )
     if request.body or request.method in {"POST", "PUT", "PATCH"}:
-        needed["Content-Length"] = length
-    added = tuple((name, value) for name, value in needed.items() if name.lower() not in given)
+        added += (("Content-Length", length),)
+    if not given.isdisjoint(_DEFAULTED):
+        added = tuple(pair for pair in added if pair[0].lower() not in given)
     return added + request.headers
 
 

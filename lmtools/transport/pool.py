@@ -16,12 +16,18 @@ from .waits import READ, Waiter
 __all__ = ["Pool", "Route", "Slots"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """Whom to speak to and through whom: a connection is reused for the same route only."""
+    """Whom to speak to and through whom: a connection is reused for the same route only.
+
+    Compared by identity; the transport makes one for each origin. ``name`` and ``host`` (the Host
+    header) are kept, since every request needs them.
+    """
 
     origin: Origin
     proxy: Proxy | None
+    name: str
+    host: str
 
 
 class Pool:

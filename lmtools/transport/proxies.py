@@ -42,7 +42,7 @@ class Proxies:
 
     def find(self, origin: Origin) -> Proxy | None:
         """Return the proxy to use. ConfigError when its URL is not one we can speak to."""
-        if is_loopback(origin.host):
+        if not self.urls or is_loopback(origin.host):
             return None
         scheme = origin.scheme if self.urls.get(origin.scheme) else "all"
         url = self.urls.get(scheme)
