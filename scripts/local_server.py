@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
+LOG_BYTES = 65536
 
 
 class NotReady(Exception):
@@ -22,9 +25,15 @@ class NotReady(Exception):
 
 
 class LocalServer:
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
         self.process = process
         self.port = port
+        self._log = log
+
+    def said(self) -> str:
+        """Return what the server wrote so far."""
+        # pread: the server writes at the offset that a seek here would move.
+        return os.pread(self._log.fileno(), LOG_BYTES, 0).decode("utf-8", "replace")
 
     def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         """Return (status, body) of one request on a connection of its own."""
@@ -58,10 +67,9 @@ def local_server() -> Iterator[LocalServer]:
             stderr=subprocess.STDOUT,
         )
         try:
-            server = LocalServer(process, port)
+            server = LocalServer(process, port, log)
             if not _becomes_ready(server):
-                log.seek(0)
-                raise NotReady(f"python {' '.join(words)}\n{log.read().decode(errors='replace')}")
+                raise NotReady(f"python {' '.join(words)}\n{server.said()}")
             yield server
         finally:
             _end(process)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import platform
 import subprocess
@@ -24,7 +25,10 @@ class Broken(Exception):
 
 def ask(server: LocalServer, path: str, **more: Any) -> str:
     body = {"model": "echo", "max_tokens": 64, "messages": MESSAGES} | more
-    status, text = server.ask("POST", path, json.dumps(body))
+    try:
+        status, text = server.ask("POST", path, json.dumps(body))
+    except (OSError, http.client.HTTPException) as error:
+        raise Broken(f"POST {path}: {error!r}\n{server.said()}") from error
     if status != 200:
         raise Broken(f"POST {path}: {status} {text}")
     return text
