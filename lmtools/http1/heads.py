@@ -9,8 +9,8 @@ from ..errors import ProtocolError, RequestError
 
 __all__ = [
     "FIELD", "MAX_HEAD", "MAX_HEADERS", "MAX_REQUEST_LINE", "MAX_RESPONSE_HEADERS", "REASONS",
-    "Headers", "RequestHead", "RequestHeadError", "ResponseHead", "check_partial_request", "find", "find_all",
-    "framing_headers", "head_end", "parse_request_head", "parse_response_head",
+    "Headers", "RequestHead", "RequestHeadError", "ResponseHead", "check_partial_request", "find",
+    "find_all", "framing_headers", "head_end", "parse_request_head", "parse_response_head",
     "render_request_head", "render_response_head", "words",
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import RequestError
 
-__all__ = ["Origin", "is_loopback", "shown_url", "split_url"]
+__all__ = ["Origin", "is_address", "is_loopback", "shown_url", "split_url"]
 
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::([0-9]{0,5}))?")
@@ -72,7 +72,13 @@ def is_loopback(host: str) -> bool:
     """Tell whether the host is this machine by its name alone, without asking a name server."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Tell whether the host is an IP address, which needs no look-up."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True

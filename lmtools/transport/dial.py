@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ConnectError, DeadlineError, ProtocolError, TransportError
 from ..http1 import Headers, render_request_head
-from .address import Origin
+from .address import Origin, is_address
 from .connection import Connection
 from .exchange import read_head, write_all
 from .proxies import Proxy
@@ -84,11 +84,9 @@ def _connect(address: tuple[Any, ...], waiter: Waiter, deadline: float | None) -
 def _resolve(
     host: str, port: int, lookup: Lookup, waiter: Waiter, deadline: float | None
 ) -> Sequence[tuple[Any, ...]]:
-    try:
-        numeric = socket.AI_NUMERICHOST
-        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, numeric)
-    except (OSError, UnicodeError):
-        return _Resolution(host, port, lookup).result(waiter, deadline)
+    if is_address(host):
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    return _Resolution(host, port, lookup).result(waiter, deadline)
 
 
 class _Resolution:

@@ -65,7 +65,7 @@ class HttpTransport:
 
     ``ca_file`` adds a PEM file to the trusted authorities (SSL_CERT_FILE replaces them);
     ``ssl_context`` replaces TLS settings altogether. ``proxies`` defaults to the environment's, as
-    it is now. ``max_connections`` bounds the exchanges under way, ``max_idle`` the pool, and
+    it is now; ``lookup`` stands in for ``socket.getaddrinfo``. ``max_connections`` bounds the exchanges under way, ``max_idle`` the pool, and
     ``idle_expiry`` the seconds a connection may lie in it.
     """
 
@@ -80,7 +80,7 @@ class HttpTransport:
         idle_expiry: float = 60.0,
         user_agent: str = USER_AGENT,
         clock: Clock = time.monotonic,
-        lookup: Lookup = socket.getaddrinfo,
+        lookup: Lookup | None = None,
     ) -> None:
         self._ca_file = ca_file
         self._context = ssl_context
@@ -91,7 +91,7 @@ class HttpTransport:
         self._pool = Pool(max_idle, idle_expiry, clock)
         self._user_agent = user_agent
         self._clock = clock
-        self._lookup = lookup
+        self._lookup = lookup or socket.getaddrinfo
         self._wake = Wake()
         self._closed = False
 
