@@ -68,7 +68,8 @@ class LM:
 
     ``provider`` is a name of the provider table, or a ``Backend``. Without ``api_key`` the provider's
     environment variables are looked at. ``retries`` is how often a request is sent again after an
-    error that may pass (429, 5xx, no connection), before anything of the answer was used.
+    error that may pass (429, 5xx, no connection), before anything of the answer was used;
+    ``on_retry(error, attempt, seconds)`` hears of each before the wait, attempt 1 being the first.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LM:
         timeouts: Timeouts | None = None,
         retries: int = 2,
         environment: Mapping[str, str] | None = None,
+        on_retry: Callable[[LMError, int, float], None] | None = None,
     ) -> None:
         if isinstance(provider, Backend):
             self.backend = provider
@@ -92,6 +94,7 @@ class LM:
             self.backend = open_backend(row, base_url, secret, need_key=transport is None)
         self.timeouts = timeouts or Timeouts()
         self.retries = retries
+        self._on_retry = on_retry
         self._owned = transport is None
         self._transport = transport if transport is not None else HttpTransport()
 
@@ -169,6 +172,8 @@ class LM:
                 if attempt > self.retries or not worth_retrying(error):
                     raise
                 wait = schedule(attempt, error.retry_after)
+                if self._on_retry is not None:
+                    self._on_retry(error, attempt, wait)
             pause(wait * random.uniform(1.0, 1.1), watch)  # noqa: S311 - jitter, not a secret
 
     def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..flags import Flag, Program
 from ..flags import parse as parse_words
@@ -25,6 +25,10 @@ EXIT_CODES = (
 )
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+# A filter in a pipe says nothing on stderr while all is well: "info" adds what an answer cost,
+# "debug" what was sent where. What a request lost on its way to the provider is a warning.
+_LOG_LEVEL = replace(LOG_LEVEL, default="warn")
 
 # Argo's users are named in every request, whatever server the address leads to.
 _KEY_REQUIRED_AT_URL = ("argo",)
@@ -48,8 +52,8 @@ class Options:
     """What one run of lmc does.
 
     None leaves the choice to the provider, or for ``system`` to the program; an empty ``system`` is
-    no system prompt. ``timeout`` is seconds for the whole exchange, None for no limit.
-    ``json_schema`` is a path as typed.
+    no system prompt. ``timeout`` is seconds for a whole answer, or for a stream to begin and for
+    its silences; None for no limit. ``json_schema`` is a path as typed.
     """
 
     provider: ProviderChoice
@@ -66,7 +70,7 @@ class Options:
     list_models: bool = False
     timeout: float | None = 600.0
     retries: int = 3
-    log_level: str = "info"
+    log_level: str = "warn"
 
 
 def program(providers: Iterable[str]) -> Program:
@@ -77,7 +81,7 @@ def program(providers: Iterable[str]) -> Program:
         summary="Send the text on standard input to a model and print the answer.",
         usage="lmc [flags] < prompt",
         input="the prompt is read from standard input",
-        flags=(*_chat_flags(), *provider_flags(providers), *_exchange_flags(), LOG_LEVEL),
+        flags=(*_chat_flags(), *provider_flags(providers), *_exchange_flags(), _LOG_LEVEL),
         conflicts=(
             *CONFLICTS,
             ("json", ("json-schema",)),
@@ -103,7 +107,8 @@ def parse(
         parsed,
         environ,
         providers,
-        key_required=not parsed.list_models,
+        # A list of models may be open to everybody, and a printed command names the key only.
+        key_required=not (parsed.list_models or (parsed.print_curl and not parsed.print_curl_keys)),
         key_required_at_url=_KEY_REQUIRED_AT_URL,
     )
     return Options(
@@ -164,7 +169,8 @@ def _exchange_flags() -> tuple[Flag, ...]:
         Flag(
             "timeout",
             "duration",
-            "longest time for the whole exchange; 0 for no limit",
+            "longest wait for the whole answer, or with -stream for its start and in its silences; "
+            "0 for no limit",
             default=600.0,
             minimum=0,
             group=group,
