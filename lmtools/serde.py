@@ -11,10 +11,10 @@ added to a type is written and read without a second list. The rules:
 3. JSON that belongs to somebody else (``Opaque.data``, tool inputs, schemas, metadata, extensions)
    is embedded untouched and shared by reference.
 4. Reading refuses unknown keys, unknown type tags and wrong types with a RequestError that names
-   the path and never the content. This is our own format: a key that this version does not know
-   was written by a newer one, and reading it without that key would lose it for good at the next
-   write. A newer version leaves a new field out while it holds its default, so files stay readable
-   both ways until somebody uses it.
+   the path and never the content (a word that a closed list lacks aside, cut to 60 characters).
+   This is our own format: a key that this version does not know was written by a newer one, and
+   reading it without that key would lose it for good at the next write. A newer version leaves a
+   new field out while it holds its default, so files stay readable both ways until it is used.
 """
 
 from __future__ import annotations

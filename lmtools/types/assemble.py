@@ -149,12 +149,14 @@ class Assembler:
 
     def _check_order(self, event: Event) -> None:
         if self._last is not None:
-            raise self._failed(ProtocolError(f"a {event.type} event after the end of the stream"))
+            raise self._failed(ProtocolError(f"event {event.type!r} after the end of the stream"))
         if isinstance(event, Start):
             if self._start is not None:
                 raise self._failed(ProtocolError("the stream started twice"))
         elif self._start is None and not isinstance(event, StreamError):
-            raise self._failed(ProtocolError(f"a {event.type} event before the start"))
+            raise self._failed(
+                ProtocolError(f"event {event.type!r} before the start of the stream")
+            )
 
     def _add(self, index: int, building: _Building) -> _Building:
         self._parts.append(building)

@@ -8,7 +8,7 @@ Constructors check types, not the conversation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from ..errors import RequestError
@@ -225,12 +225,10 @@ def check_request(request: Request) -> None:
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield (path, str or JSON value) of every leaf of a tree of canonical values."""
-    for name in value.__dataclass_fields__:
+    for name, declared in value.__dataclass_fields__.items():
         held = getattr(value, name)
         where = f"{path}.{name}" if path else name
-        if held is None or isinstance(held, (bool, int, float)):
-            continue
-        if isinstance(held, (str, dict, list)):
+        if isinstance(held, str) or declared.type.startswith("Json"):
             yield where, held
         elif isinstance(held, tuple):
             for i, item in enumerate(held):
@@ -238,5 +236,5 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
                     yield f"{where}[{i}]", item
                 else:
                     yield from _leaves(item, f"{where}[{i}]")
-        else:
+        elif is_dataclass(held):
             yield from _leaves(held, where)
