@@ -82,6 +82,11 @@ NO_EXCEPTIONS = Exceptions()
 EXCEPTIONS = Exceptions(
     late_imports={
         ("codecs", "importlib"): "a client of one dialect loads one codec: 5 to 10 ms each",
+        ("lmc.__main__", "lmc.run"): "read under the signal handlers: an early Ctrl-C is quiet",
+        (
+            "lmc.run",
+            "lmc.send",
+        ): "codecs and transport, 30 to 40 ms: -h and flag mistakes do without",
         ("transport.http", "transport.tls"): "ssl: 5 to 10 ms and 3 MB; plain HTTP never needs it",
         ("transport.proxies", "urllib.request"): "20 to 40 ms, of use on macOS and Windows only",
     }
