@@ -43,8 +43,8 @@ class Site:
 class Connection:
     """Runs in its own thread. ``refusing`` answers the first request 503, whatever it is.
 
-    ``waiting`` and ``running`` tell the server that the connection is between requests and may
-    be closed, or is not; ``running`` returns False when it was closed in that moment.
+    ``waiting`` and ``running`` tell the server that the connection is between requests and may be
+    closed, or is not; they return False when it is to be closed.
     """
 
     def __init__(self, client: ClientSocket, site: Site, refusing: bool = False) -> None:
@@ -57,15 +57,14 @@ class Connection:
 
     def run(
         self,
-        waiting: Callable[[Connection], None],
+        waiting: Callable[[Connection], bool],
         running: Callable[[Connection], bool],
         left: Callable[[Connection], None],
     ) -> None:
         """Serve until the connection ends; ``left`` is called when its socket is closed."""
         try:
-            waiting(self)
-            while self._serve_next(running):
-                waiting(self)
+            while waiting(self) and self._serve_next(running):
+                continue
         except CancelledError:
             self._site.log.debug("client left", client=self.client.address)
         except Exception as error:  # noqa: BLE001 - the top of a thread

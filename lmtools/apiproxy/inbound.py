@@ -254,13 +254,11 @@ class Exchange:
     # The answer
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        """Send a whole answer in one send. ValueError when one was begun already."""
+        """Send a whole answer. ValueError when one was begun already, or for a framing header."""
         self._open(status)
+        length: Headers = (("Content-Length", str(len(body))),)
+        head = self._render_head(status, headers, () if status in _NO_BODY_STATUSES else length)
         self._ended = True
-        if status in _NO_BODY_STATUSES:
-            self._send(self._render_head(status, headers, ()))
-            return
-        head = self._render_head(status, headers, (("Content-Length", str(len(body))),))
         if self._silent:
             self._send(head)
         elif len(body) > _ONE_SEND:
@@ -315,7 +313,6 @@ class Exchange:
         self._settle_body()
         if self.life.draining:
             self._keep = False
-        self.status = status
         self._silent = self.request.method == "HEAD" or status in _NO_BODY_STATUSES
 
     def _settle_body(self) -> None:
@@ -331,7 +328,10 @@ class Exchange:
         for name, _ in headers:
             if name.lower() in _FRAMING_NAMES:
                 raise ValueError(f"header {name}: it is the server's to send")
-        return render_head(status, headers + framing, self.request.version, self._keep)
+        head = render_head(status, headers + framing, self.request.version, self._keep)
+        # Only now: headers that cannot be sent leave the exchange unanswered, and free for a 500.
+        self.status = status
+        return head
 
     def _frame(self, data: bytes) -> bytes:
         head, self._head = self._head, b""

@@ -47,6 +47,8 @@ class Admission:
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._members: set[Connection] = set()
+        self._ending = False
+        self._hurried = False
         self._changed = threading.Condition()
 
     def admit(self, connection: Connection, bound: int | None = None) -> bool:
@@ -64,9 +66,11 @@ class Admission:
         with self._changed:
             return self._evict()
 
-    def waiting(self, connection: Connection) -> None:
+    def waiting(self, connection: Connection) -> bool:
+        """The connection waits for a request. False when there shall be no more."""
         with self._changed:
             connection.waiting_since = time.monotonic()
+            return not self._ending
 
     def running(self, connection: Connection) -> bool:
         """The connection has a request. False when it was closed while it waited for one."""
@@ -80,8 +84,9 @@ class Admission:
             self._changed.notify_all()
 
     def end_waiting(self) -> None:
-        """Close every connection without a request, now."""
+        """Close every connection without a request, now and from now on."""
         with self._changed:
+            self._ending = True
             while self._evict():
                 continue
 
@@ -91,9 +96,20 @@ class Admission:
         for connection in members:
             act(connection)
 
-    def wait_empty(self, seconds: float) -> bool:
+    def wait_empty(self, seconds: float) -> None:
+        """Wait until all have left, ``hurry`` was called or the time is up."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._members, seconds)
+            self._changed.wait_for(lambda: not self._members or self._hurried, seconds)
+
+    def wait_gone(self, seconds: float) -> None:
+        """Wait until all have left or the time is up."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._members, seconds)
+
+    def hurry(self) -> None:
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
 
     def _evict(self) -> bool:
         waiting = [c for c in self._members if c.waiting_since is not None]
@@ -136,8 +152,6 @@ class HttpServer:
         self._refused = Admission(_REFUSALS)
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self._wake, self._woken = socket.socketpair()
-        self._ended = threading.Event()
         self.host = address[0]
         self.port = address[1]
 
@@ -145,6 +159,7 @@ class HttpServer:
         """Listen and serve in threads of its own; return the port. Raises ConfigError."""
         listener = listen(self._address, self._port_fallback)
         self._listener = listener
+        self._wake, self._woken = socket.socketpair()
         self.host, self.port = listener.getsockname()[:2]
         self._site = self._make_site(self._limits)
         self._refusing_site = self._make_site(_REFUSAL_LIMITS)
@@ -158,24 +173,17 @@ class HttpServer:
         Exchanges still running get their client's leaving simulated, and a second for their last
         words. A second call, from another thread, with a shorter time shortens the first.
         """
-        deadline = time.monotonic() + drain_s
         self._life.draining = True
         self._stop_accepting()
         self._admission.end_waiting()
-        while not self._admission.wait_empty(min(0.1, max(0.0, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline or self._life.aborting:
-                break
-            self._admission.end_waiting()
+        self._admission.wait_empty(drain_s)
+        self._admission.hurry()
         self._life.aborting = True
         self._admission.each(lambda connection: connection.client.stop_reading())
-        self._admission.wait_empty(_LAST_WORDS_S)
+        self._admission.wait_gone(_LAST_WORDS_S)
         for members in (self._admission, self._refused):
             members.each(lambda connection: connection.client.stop())
-            members.wait_empty(_LAST_WORDS_S)
-        self._ended.set()
-
-    def wait_closed(self, timeout: float | None = None) -> bool:
-        return self._ended.wait(timeout)
+            members.wait_gone(_LAST_WORDS_S)
 
     def _make_site(self, limits: Limits) -> Site:
         return Site(
@@ -196,11 +204,11 @@ class HttpServer:
     # Accepting
 
     def _stop_accepting(self) -> None:
+        if self._listener is None or self._thread is None:
+            return
         self._wake.close()
-        if self._thread is not None:
-            self._thread.join()
-        if self._listener is not None:
-            self._listener.close()
+        self._thread.join()
+        self._listener.close()
 
     def _accept_all(self) -> None:
         listener = self._listener
@@ -284,6 +292,8 @@ def listen(address: tuple[str, int], port_fallback: bool = False) -> socket.sock
     ``port_fallback`` takes any free port when the wanted one is in use.
     """
     host, port = address
+    if not 0 <= port < 65536:
+        raise ConfigError(f"cannot listen on {_shown(host, port)}: -port: 0 to 65535")
     family, resolved = _resolve(host, port)
     try:
         return _bind(family, resolved)
