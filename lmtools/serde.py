@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, NamedTuple, TypeVar
 
-from .errors import RequestError
+from .errors import ProtocolError, RequestError
 from .types import (
     EVENT_CLASSES,
     PART_CLASSES,
@@ -93,7 +93,11 @@ def to_bytes(value: Any) -> bytes:
 
 def from_bytes(cls: type[T], data: bytes) -> T:
     """Return the value of class ``cls`` in ``data``; ProtocolError when that is not JSON at all."""
-    return from_json(cls, loads(data.decode("utf-8", "replace")))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"not JSON: byte {error.start} is not UTF-8") from None
+    return from_json(cls, loads(text))
 
 
 def request_from_json(data: Json, path: str = "") -> Request:
@@ -147,7 +151,7 @@ def _as_is(value: Json) -> Json:
     return value
 
 
-def _trusted(value: Json, path: str) -> Json:  # noqa: ARG001 - the signature of every read
+def _trusted(value: Json, path: str) -> Json:
     return value
 
 

@@ -253,7 +253,10 @@ def test_nesting_that_would_exhaust_the_stack_is_refused() -> None:
         part_from_json(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"token":"a","logprob":NaN}'])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"\xff\xfe", b'{"token":"a","logprob":NaN}', b'{"token":"\xff","logprob":0}'],
+)
 def test_bytes_that_are_no_json_are_a_protocol_error(data: bytes) -> None:
     with pytest.raises(ProtocolError, match="not JSON"):
         from_bytes(TokenLogprob, data)

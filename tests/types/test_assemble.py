@@ -285,6 +285,7 @@ MERGED: list[tuple[list[tuple[Opaque, ...]], tuple[Opaque, ...]]] = [
     ([], ()),
     ([(), ()], ()),
     ([(opaque(a=1), opaque(a=2)), ()], (opaque(a=1), opaque(a=2))),
+    ([(opaque(a=1), opaque(a=2)), (opaque(a=3),)], (opaque(a=3), opaque(a=2))),
     ([(opaque(a=1),), (opaque("other", a=2),)], (opaque(a=1), opaque("other", a=2))),
     ([(opaque(a=1),), (opaque("k", "o", a=2),)], (opaque(a=1), opaque("k", "o", a=2))),
     ([(opaque(a=1, b=1),), (opaque(b=2, c=2),)], (opaque(a=1, b=2, c=2),)),
