@@ -30,13 +30,16 @@ from ..types import (
     PartEnd,
     Reasoning,
     RefusalDelta,
+    RefusalPart,
     Request,
     Start,
     StreamError,
     TextDelta,
+    TextPart,
     ThinkingDelta,
     ThinkingPart,
     ToolCallDelta,
+    ToolCallPart,
     Usage,
 )
 from ..types.events import to_exception
@@ -107,6 +110,7 @@ class Answer:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
+        self._pieces: list[str] = []
         self._has_text = False
         self._refusal: list[str] = []
         self._last: End | StreamError | None = None
@@ -123,22 +127,21 @@ class Answer:
 
     def show(self, events: Iterable[Event]) -> None:
         """Show what arrived together, neighbouring pieces of text as one."""
-        text: list[str] = []
         for event in events:
-            if isinstance(event, TextDelta):
-                text.append(event.text)
-                continue
-            if isinstance(event, ThinkingDelta) and event.text:
-                self._show_text(text)
             self._take(event)
-        self._show_text(text)
+        self._show_text()
 
-    def _show_text(self, pieces: list[str]) -> None:
-        text = "".join(pieces)
-        pieces.clear()
+    def _show_text(self) -> None:
+        text = "".join(self._pieces)
+        self._pieces.clear()
         if text:
             self._has_text = self._has_text or not text.isspace()
             self._screen.answer(text)
+
+    def _show_reasoning(self, text: str) -> None:
+        self._show_text()
+        if text:
+            self._screen.reasoning(text)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -146,10 +149,9 @@ class Answer:
                 self.model = event.model
                 self.usage = event.usage
             case TextDelta():
-                self._show_text([event.text])
+                self._pieces.append(event.text)
             case ThinkingDelta():
-                if event.text:
-                    self._screen.reasoning(event.text)
+                self._show_reasoning(event.text)
             case RefusalDelta():
                 self._refusal.append(event.text)
             case CitationDelta():
@@ -168,10 +170,16 @@ class Answer:
 
     def _take_part(self, part: Part) -> None:
         match part:
+            case TextPart():
+                self._pieces.append(part.text)
+            case ThinkingPart():
+                self._show_reasoning(part.text)
+            case RefusalPart():
+                self._refusal.append(part.text)
             case CitationPart():
                 self._cite(part)
-            case ThinkingPart() | BuiltinCallPart() | BuiltinResultPart() | OpaquePart():
-                pass  # reasoning that the provider hides, and what the provider did by itself
+            case ToolCallPart() | BuiltinCallPart() | BuiltinResultPart() | OpaquePart():
+                pass  # as their deltas
             case _:
                 self.unshown[part.type] = None
 

@@ -1,4 +1,4 @@
-"""lmc's three streams: the prompt comes from one, the answer goes to another, the rest to the third.
+"""lmc's three streams: the prompt comes from one, the answer goes to another, the rest elsewhere.
 
 This is the only module of lmc that reads standard input and prints. Standard output gets the
 answer's bytes and nothing of our own, except a last line break when it is a terminal. On standard

@@ -94,10 +94,19 @@ def test_where_the_key_comes_from(words, environ, key):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("-print-curl",), ("-provider", "openai"), ("-provider", "anthropic", "-argo-user", "")],
+    [
+        (),
+        ("-print-curl", "-print-curl-keys"),
+        ("-provider", "openai"),
+        ("-provider", "anthropic", "-argo-user", ""),
+    ],
 )
-def test_a_run_that_sends_a_prompt_needs_a_key(words):
+def test_a_run_that_sends_or_shows_a_key_needs_one(words):
     assert "needs a key" in refusal(*words)
+
+
+def test_a_printed_command_needs_no_key():
+    assert read("-print-curl").provider.key == KeySource()
 
 
 def test_argo_needs_a_user_at_any_address():
