@@ -1,0 +1,234 @@
+"""The assistant's message: what a history holds and what an answer brings are the same object.
+
+Chat spreads one message over keys (``reasoning_content``, ``content``, ``annotations``, ``refusal``,
+``audio``, ``tool_calls``, ``function_call``); canonically they are parts, in that order.
+
+Reasoning is no part of OpenAI's Chat. DeepSeek, vLLM, SGLang and LM Studio answer with
+``reasoning_content``; OpenRouter, Groq and newer vLLM with ``reasoning``. Both are read, and the
+note ``field`` on the part says which it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...types import (
+    AudioPart,
+    CitationPart,
+    Json,
+    JsonObject,
+    Opaque,
+    OpaquePart,
+    Part,
+    RefusalPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
+from ..base import Loss, Losses
+from ..fields import Fields, report_foreign
+from ..names import WireNames
+from .parts import REFUSAL, natural_spelling, take_content
+from .tools import parse_call, parse_legacy_call
+from .wire import NAME, Shape
+
+_STATE_KINDS = frozenset(
+    {"signature", "redacted", "encrypted_content", "thought_signature", "sealed"}
+)
+
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+
+THINKING = Shape("thinking", ())
+ANNOTATION = Shape("annotation", ("type", "url_citation"), {"type": "url_citation"})
+URL_CITATION = Shape("url_citation", ("end_index", "start_index", "title", "url"))
+AUDIO = Shape("audio", ("id", "expires_at", "data", "transcript"))
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken away from an assistant's message, and the notes on how it was spelled."""
+
+    parts: list[Part] = field(default_factory=list)
+    notes: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Minting:
+    """Ids for calls that came without one. In a history (``stem`` None) such a call is an error."""
+
+    stem: str | None = None
+    legacy: str = "call_legacy"
+
+    def call(self, index: int) -> str | None:
+        return None if self.stem is None else f"{self.stem}{index}"
+
+
+def call_stem(response_id: str | None) -> str:
+    """Return the first part of minted call ids: the answer's id keeps those of two turns apart."""
+    tail = "".join(c for c in (response_id or "")[-24:] if c.isalnum())
+    return f"call_{tail[-12:]}_" if tail else "call_"
+
+
+def take_assistant(fields: Fields, names: WireNames, minting: Minting, *, answer: bool) -> Taken:
+    """Take everything canonical away from an assistant's message."""
+    taken = Taken()
+    _take_reasoning(fields, taken)
+    content, spelling = take_content(fields)
+    taken.parts.extend(content)
+    _take_annotations(fields, taken, answer=answer)
+    count = len(taken.parts)
+    refusal = fields.text("refusal")
+    if refusal is not None:
+        taken.parts.append(RefusalPart(refusal))
+    _take_audio(fields, taken, answer=answer)
+    _take_calls(fields, taken, names, minting)
+    empty = "null" if answer or len(taken.parts) > count else "string"
+    if spelling != natural_spelling(content, empty):
+        taken.notes["content"] = spelling
+    return taken
+
+
+def _take_reasoning(fields: Fields, taken: Taken) -> None:
+    for name in REASONING_FIELDS:
+        text = fields.rest.get(name)
+        if text.__class__ is str and text:
+            del fields.rest[name]
+            taken.parts.append(thinking_part(text, name))
+            return
+
+
+def thinking_part(text: str, name: str) -> ThinkingPart:
+    return ThinkingPart(text, opaque=(Opaque(NAME, "thinking", {"field": name}),))
+
+
+def _take_annotations(fields: Fields, taken: Taken, *, answer: bool) -> None:
+    """Take annotations; an empty list stays, as one of the things an answer always says."""
+    if not fields.rest.get("annotations"):
+        return
+    listed = fields.array("annotations") or ()
+    path = fields.at("annotations")
+    taken.parts.extend(parse_annotation(item, f"{path}[{i}]") for i, item in enumerate(listed))
+    if not answer:
+        taken.notes["annotations"] = True
+
+
+def parse_annotation(value: Json, path: str) -> CitationPart:
+    """Return a citation; an annotation of another type is one that says nothing canonical."""
+    fields = Fields(value, path)
+    definition = fields.rest.get("url_citation")
+    if definition.__class__ is not dict:
+        return CitationPart(opaque=(Opaque(NAME, "annotation", {"rest": value, "whole": True}),))
+    del fields.rest["url_citation"]
+    inner = Fields(definition, fields.at("url_citation"))
+    start, end = take_count(inner, "start_index"), take_count(inner, "end_index")
+    url, title = inner.text("url"), inner.text("title")
+    opaque = (*ANNOTATION.keep(fields, value), *URL_CITATION.keep(inner, definition))
+    return CitationPart(url, title, None, start, end, opaque=opaque)
+
+
+def take_count(fields: Fields, key: str) -> int | None:
+    """Take an integer that is not negative; anything else stays as it came."""
+    value = fields.rest.get(key)
+    if value.__class__ is not int or value < 0:
+        return None
+    del fields.rest[key]
+    return value  # type: ignore[no-any-return]
+
+
+def render_annotation(part: CitationPart, offset: int, end: int) -> JsonObject | None:
+    """Return the annotation, or None for a source without address.
+
+    ``offset`` and ``end`` say where in the content the cited text part stands; they are the
+    indexes of a citation that has none (Anthropic cites whole blocks).
+    """
+    if ANNOTATION.note(part.opaque, "whole"):
+        return ANNOTATION.rest(part.opaque)
+    bare = URL_CITATION.rest(part.opaque)
+    kept = bool(part.opaque) and any(item.dialect == NAME for item in part.opaque)
+    if part.url is None and "url" not in bare and not kept:
+        return None
+    out: JsonObject = {"url": part.url, "title": part.title}
+    out["start_index"] = offset if part.start is None else offset + part.start
+    out["end_index"] = end if part.end is None else offset + part.end
+    if kept:
+        said = {
+            "url": part.url,
+            "title": part.title,
+            "start_index": part.start,
+            "end_index": part.end,
+        }
+        out = {key: value for key, value in out.items() if said[key] is not None}
+    elif part.title is None:
+        out["title"] = part.url
+    return ANNOTATION.fill({"url_citation": URL_CITATION.fill(out, part.opaque)}, part.opaque)
+
+
+def _take_audio(fields: Fields, taken: Taken, *, answer: bool) -> None:
+    wire = fields.rest.get("audio")
+    if wire.__class__ is not dict:
+        return
+    inner = Fields(wire, fields.at("audio"))
+    data = inner.text("data") if answer else None
+    if data is not None:
+        part = AudioPart(
+            data=data, transcript=inner.text("transcript"), opaque=AUDIO.keep(inner, wire)
+        )
+    else:
+        id = inner.text("id")
+        if id is None:
+            return
+        part = AudioPart(file_id=id, opaque=AUDIO.keep(inner, wire))
+    del fields.rest["audio"]
+    taken.parts.append(part)
+
+
+def _take_calls(fields: Fields, taken: Taken, names: WireNames, minting: Minting) -> None:
+    listed = fields.array("tool_calls")
+    if listed is not None and not listed:
+        # OpenAI refuses an empty list; only this dialect's own server gets it back.
+        taken.notes["empty"] = True
+    path = fields.at("tool_calls")
+    for i, item in enumerate(listed or ()):
+        taken.parts.append(parse_call(item, f"{path}[{i}]", names, minting.call(i)))
+    legacy = fields.object("function_call")
+    if legacy is not None:
+        path = fields.at("function_call")
+        taken.parts.append(parse_legacy_call(legacy, path, names, minting.legacy))
+
+
+def says_in_content(part: RefusalPart) -> bool:
+    return REFUSAL.note(part.opaque, "in") == "content"
+
+
+def is_call(part: Part) -> bool:
+    """Tell whether a part stands in ``tool_calls``: a call, or one of a type only this dialect knows."""
+    if isinstance(part, OpaquePart):
+        return part.content.dialect == NAME and part.content.kind == "tool_call"
+    return isinstance(part, ToolCallPart)
+
+
+def report_opaque(part: Part, path: str, losses: Losses) -> None:
+    """Record the loss of another dialect's keys, and of signatures and other state beside them."""
+    for i, item in enumerate(part.opaque):
+        if item.dialect != NAME and (item.origin is not None or item.kind in _STATE_KINDS):
+            reason = f"{item.kind} belongs to {item.dialect}"
+            losses.append(Loss(f"{path}.opaque[{i}]", "dropped", reason))
+    report_foreign(part.opaque, NAME, path, losses)
+
+
+def thinking_field(part: ThinkingPart) -> str | None:
+    """Return the field that the reasoning came in, when it came in this dialect."""
+    name = THINKING.note(part.opaque, "field")
+    return name if isinstance(name, str) else None
+
+
+def text_spans(parts: tuple[Part, ...]) -> dict[int, tuple[int, int]]:
+    """Return where the text before each citation stands in the joined text: {index: (start, end)}."""
+    spans: dict[int, tuple[int, int]] = {}
+    start = end = 0
+    for i, part in enumerate(parts):
+        if isinstance(part, TextPart):
+            start, end = end, end + len(part.text)
+        elif isinstance(part, CitationPart):
+            spans[i] = (start, end)
+    return spans
