@@ -1,0 +1,192 @@
+"""Token counts and stop reasons, shared by whole answers and streams.
+
+::
+
+    {"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+     "output_tokens": 19, "output_tokens_details": {"thinking_tokens": 5}, "service_tier": "standard",
+     "cache_creation": {...}, "server_tool_use": {...}, "inference_geo": "global", "iterations": [...]}
+
+The API counts cached input apart; the canonical input includes it, so parsing adds and rendering
+subtracts. The last line stays in the Opaque of kind ``usage``. Keys that an answer lacked although the
+codec always writes them are noted as ``absent``; who gave no numbers at all gets an estimate and zeros.
+"""
+
+from __future__ import annotations
+
+from ...types import Json, JsonObject, Opaque, Usage
+from ..fields import Fields, report_foreign, restore, wrong
+from .parts import Rendering
+from .spelling import NAME, data_of, kept_key
+
+_COUNTS = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+)
+_USAGE_KEYS = (*_COUNTS, "output_tokens_details", "service_tier")
+_DETAILS = "output_tokens_details"
+_NOTHING = Usage()
+
+#: OpenAI's words for the tier that served, and the nearest of Anthropic's; None: nothing near.
+_TIERS: dict[str, str | None] = {"default": "standard", "auto": None, "flex": None, "scale": None}
+
+_FINISH_OF_WORD = {
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "stop_sequence": "stop_sequence",
+    "tool_use": "tool_call",
+    "pause_turn": "pause",
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_length",
+    # A beta: the provider stopped after it summed up the conversation, which is to be sent again.
+    "compaction": "pause",
+}
+_WORD_OF_FINISH = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "stop_sequence": "stop_sequence",
+    "tool_call": "tool_use",
+    "pause": "pause_turn",
+    "refusal": "refusal",
+    "context_length": "model_context_window_exceeded",
+    "content_filter": "refusal",
+    "error": "end_turn",
+}
+
+
+def absent_keys(fields: Fields, keys: tuple[str, ...]) -> JsonObject:
+    """Return the note of the keys that a wire object lacks; look before anything is taken."""
+    absent = [key for key in keys if key not in fields.rest]
+    return {"absent": absent} if absent else {}
+
+
+def parse_usage(value: Json, path: str) -> tuple[Usage, str | None]:
+    """Return the counts, and the tier that served the request."""
+    fields = Fields(value, path)
+    notes = absent_keys(fields, _COUNTS)
+    plain, write, read, output = (_count(fields, key) for key in _COUNTS)
+    details = fields.object(_DETAILS)
+    reasoning: int | None = None
+    kept: tuple[Opaque, ...] = ()
+    if details is not None:
+        inner = Fields(details, fields.at(_DETAILS))
+        reasoning = _count(inner, "thinking_tokens")
+        present = None if reasoning is not None else {"present": True}
+        kept = inner.kept(NAME, _DETAILS, ("thinking_tokens",), present)
+    tier = fields.text("service_tier")
+    usage = Usage(
+        input_tokens=None if plain is None else plain + (read or 0) + (write or 0),
+        output_tokens=output,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        reasoning_tokens=reasoning,
+        opaque=(*fields.kept(NAME, "usage", _USAGE_KEYS, notes), *kept),
+    )
+    return usage, tier
+
+
+def _count(fields: Fields, key: str) -> int | None:
+    count = fields.integer(key)
+    if count is not None and count < 0:
+        raise wrong(fields.at(key), "a count", count)
+    return count
+
+
+def add_cached(input_tokens: int | None, usage: Usage, before: Usage) -> int | None:
+    """Return the input with the cache counts that only the stream's start gave."""
+    if input_tokens is None:
+        return None
+    for name in ("cache_read_tokens", "cache_write_tokens"):
+        if getattr(usage, name) is None:
+            input_tokens += getattr(before, name) or 0
+    return input_tokens
+
+
+def _plain(usage: Usage, before: Usage) -> int | None:
+    """Return the input without what the cache served and stored."""
+    if usage.input_tokens is None:
+        return None
+    cached = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    return max(usage.input_tokens - cached - (add_cached(0, usage, before) or 0), 0)
+
+
+def render_usage(
+    usage: Usage, tier: str | None, estimate: int, to: Rendering, before: Usage = _NOTHING
+) -> JsonObject:
+    """Return the counts; ``estimate`` stands for input tokens that nobody counted.
+
+    ``before`` is what the start of a stream said, when this is the usage of its end.
+    """
+    absent = data_of(usage.opaque, "usage").get("absent", ())
+    plain = _plain(usage, before)
+    values = (plain, usage.cache_write_tokens, usage.cache_read_tokens, usage.output_tokens)
+    out: JsonObject = {}
+    guessed = []
+    for key, value in zip(_COUNTS, values, strict=True):
+        if value is not None:
+            out[key] = value
+        elif key not in absent and not kept_key(usage.opaque, "usage", key):
+            out[key] = estimate if key == "input_tokens" else 0
+            guessed.append(key)
+    if guessed and not any(loss.path == "usage" for loss in to.losses):
+        to.lose("usage", "defaulted", f"not reported, sent as an estimate: {', '.join(guessed)}")
+    if usage.reasoning_tokens is not None or data_of(usage.opaque, _DETAILS):
+        out[_DETAILS] = _render_details(usage)
+    _render_tier(tier, out, to)
+    _report_unsaid(usage, to)
+    return restore(out, usage.opaque, NAME, "usage")
+
+
+def _render_details(usage: Usage) -> JsonObject:
+    given = usage.reasoning_tokens
+    details: JsonObject = {} if given is None else {"thinking_tokens": given}
+    return restore(details, usage.opaque, NAME, _DETAILS)
+
+
+def _render_tier(tier: str | None, out: JsonObject, to: Rendering) -> None:
+    near = None if tier is None else _TIERS.get(tier, tier)
+    if near is not None:
+        out["service_tier"] = near
+    if near != tier:
+        to.lose(
+            "service_tier", "substituted" if near else "dropped", "not one of Anthropic's tiers"
+        )
+
+
+def _report_unsaid(usage: Usage, to: Rendering) -> None:
+    total = usage.total_tokens
+    if total is not None and total != (usage.input_tokens or 0) + (usage.output_tokens or 0):
+        to.lose("usage.total_tokens", "dropped", "anthropic gives no total")
+    for name in ("input_audio_tokens", "output_audio_tokens"):
+        if getattr(usage, name):
+            to.lose(f"usage.{name}", "dropped", "anthropic does not count audio")
+    report_foreign(usage.opaque, NAME, "usage", to.losses)
+
+
+def parse_stop_reason(fields: Fields, has_calls: bool) -> tuple[str | None, JsonObject]:
+    """Take ``stop_reason``; return the canonical word, and the note that keeps an odd original."""
+    word = fields.text("stop_reason")
+    if word is None:
+        if fields.rest.get("stop_reason", "") is None:
+            del fields.rest["stop_reason"]
+        return None, {"stop_reason": None} if has_calls else {}
+    finish = _FINISH_OF_WORD.get(word, "stop")
+    is_plain = _WORD_OF_FINISH[finish] == word and not (has_calls and finish == "stop")
+    return finish, {} if is_plain else {"stop_reason": word}
+
+
+def render_stop_reason(
+    finish: str | None, opaque: tuple[Opaque, ...], kind: str, has_calls: bool, to: Rendering
+) -> str | None:
+    """Return the stop reason; calls are always announced, whatever the upstream's last word was."""
+    data = data_of(opaque, kind)
+    if "stop_reason" in data:
+        word: str | None = data["stop_reason"]
+        if finish == (None if word is None else _FINISH_OF_WORD.get(word, "stop")):
+            return word
+    if has_calls and finish in (None, "stop"):
+        return "tool_use"
+    if finish in ("content_filter", "error"):
+        to.lose("finish", "substituted", f"anthropic has no stop reason for {finish}")
+    return None if finish is None else _WORD_OF_FINISH[finish]
