@@ -9,6 +9,7 @@ from types import TracebackType
 from ..client import LM
 from ..keys import load_keys
 from ..loopback import LoopbackTransport
+from ..secret import Secret
 from ..transport import HttpTransport, Timeouts, Transport
 from .app import App
 from .exchange import Back
@@ -42,7 +43,7 @@ class Server:
         )
         self._transport = transport or _transport(options)
         self.lm = LM(backend, transport=self._transport, timeouts=timeouts, retries=options.retries)
-        keys = ()
+        keys: tuple[Secret, ...] = ()
         if options.client_key_file is not None:
             keys = load_keys(options.client_key_file, options.allow_insecure_key_file)
         back = Back(self.lm, options.model_map, self.log, time.time, _new_id)
