@@ -270,7 +270,7 @@ def _is_outside(rules: _Schema, value: float) -> bool:
 
 def _off_the_bound(value: float, step: float, low: float, high: float) -> float:
     if step > 0:
-        return value + step if value + step < high else value - step
+        return value + step if value == low else value - step
     if low != -_ENDLESS and high != _ENDLESS:
         return (low + high) / 2
     return value + 1 if value == low else value - 1
