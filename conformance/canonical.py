@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from lmtools.codecs.base import Loss
@@ -16,7 +17,7 @@ from lmtools.errors import ProtocolError
 from lmtools.types import Opaque, OpaquePart, ToolCallPart
 from lmtools.types.json import loads
 
-from .trees import Path
+from .trees import Path, shown
 
 #: Fields that hold one dialect's own data.
 OPAQUE_FIELDS = frozenset({"opaque", "wire"})
@@ -36,18 +37,20 @@ def _steps(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 def leaves(value: Any, path: Path = (), *, opaque: bool = True) -> Iterator[tuple[Path, Any]]:
     """Yield (path, value) of every leaf: text, number, boolean; None and empty collections are nothing."""
-    if value is None:
+    if value is None or (isinstance(value, Opaque) and not opaque):
         return
     if not is_dataclass(value) and not isinstance(value, (dict, tuple, list)):
         yield path, value
         return
     for step, child in _steps(value):
-        if opaque or step not in OPAQUE_FIELDS or not is_dataclass(value):
-            yield from leaves(child, (*path, step), opaque=opaque)
+        yield from leaves(child, (*path, step), opaque=opaque)
 
 
 def differences(one: Any, other: Any, path: str = "", *, opaque: bool = False) -> Iterator[str]:
-    """Yield the paths at which two canonical values differ, as deep as both have the same shape."""
+    """Yield the paths of the leaves in which two canonical values differ.
+
+    What only one of them has counts with all its leaves. The kept order of keys is no content.
+    """
     if is_dataclass(one) and one.__class__ is other.__class__:
         for field in fields(one):
             if opaque or field.name not in OPAQUE_FIELDS:
@@ -55,17 +58,21 @@ def differences(one: Any, other: Any, path: str = "", *, opaque: bool = False) -
                 yield from differences(mine, theirs, f"{path}.{field.name}", opaque=opaque)
     elif isinstance(one, dict) and isinstance(other, dict):
         for key in one | other:
-            if key in one and key in other:
-                yield from differences(one[key], other[key], f"{path}.{key}", opaque=opaque)
-            else:
-                yield f"{path}.{key}".removeprefix(".")
+            if not path.endswith("].data") or key != "keys":
+                yield from differences(one.get(key), other.get(key), f"{path}.{key}", opaque=opaque)
     elif isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
-        for i, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        for i, (mine, theirs) in enumerate(zip_longest(one, other)):
             yield from differences(mine, theirs, f"{path}[{i}]", opaque=opaque)
-        for i in range(min(len(one), len(other)), max(len(one), len(other))):
-            yield f"{path}[{i}]".removeprefix(".")
     elif one != other or isinstance(one, bool) != isinstance(other, bool):
-        yield path.removeprefix(".")
+        yield from _leaf_paths((one, other), path.removeprefix("."), opaque)
+
+
+def _leaf_paths(values: Iterable[Any], path: str, opaque: bool) -> Iterator[str]:
+    for value in values:
+        for steps, _ in leaves(value, opaque=opaque):
+            below = shown(steps) if steps else ""
+            if not below.startswith("data.keys"):
+                yield path + ("." if path and below and not below.startswith("[") else "") + below
 
 
 def bare(value: Any) -> Any:
@@ -120,9 +127,18 @@ def squeezed(path: str) -> str:
 
 
 def covered(path: str, losses: Iterable[Loss]) -> bool:
-    """Tell whether a loss names ``path`` or something that it is a part of."""
+    """Tell whether a loss names ``path`` or something that it is a part of.
+
+    What is emulated or substituted is said by other means, which are beside it: such a loss is for
+    the whole value that its field belongs to (``is_error`` is said by a prefix of the content).
+    """
     squeezed_path = squeezed(path)
-    return any(_leads_to(loss.path, squeezed_path) for loss in losses)
+    return any(_leads_to(_reach(loss), squeezed_path) for loss in losses)
+
+
+def _reach(loss: Loss) -> str:
+    owner, dot, _ = loss.path.rpartition(".")
+    return owner if dot and loss.action in ("emulated", "substituted") else loss.path
 
 
 def _leads_to(prefix: str, path: str) -> bool:

@@ -18,6 +18,10 @@ from lmtools.types import (
     OUTPUT_FORMATS,
     REASONING_MODES,
     TOOL_CHOICE_MODES,
+    Message,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
 )
 
 from .. import canonical, exchange
@@ -80,12 +84,19 @@ def _rendered(case: Case, codecs: Codecs, value: Any) -> Rendered:
 def _shadowed(value: Any, path: Path) -> bool:
     """Tell whether the field is one of two that say the same, and the other one is sent.
 
-    The exact argument text of a call stands for its input.
+    The exact argument text of a call stands for its input; redacted thinking has no text of its own;
+    a tool result is one in a ``user`` message as in a ``tool`` message; a legacy ``function_call`` has no
+    id on the wire, so its parser makes one.
     """
-    for i, step in enumerate(path):
-        if step == "input" and getattr(_at(value, path[:i]), "text", None) is not None:
-            return True
-    return False
+    owner = _at(value, path[:-1])
+    if isinstance(owner, ThinkingPart) and path[-1] == "text":
+        return any(o.kind == "redacted" for o in owner.opaque)
+    if isinstance(owner, Message) and path[-1] == "role":
+        return any(isinstance(part, ToolResultPart) for part in owner.parts)
+    if isinstance(owner, (ToolCallPart, ToolResultPart)) and path[-1] == "id":
+        return owner.id.startswith("call_legacy_")
+    calls = (_at(value, path[:i]) for i, step in enumerate(path) if step == "input")
+    return any(isinstance(call, ToolCallPart) and call.text is not None for call in calls)
 
 
 def _at(value: Any, path: Path) -> Any:
@@ -109,4 +120,4 @@ def _others(path: Path, leaf: Any) -> Iterator[Any]:
     elif isinstance(leaf, (int, float)):
         yield leaf + 1
     else:
-        yield f"changed {leaf}"[:40]
+        yield f"{leaf}-changed"

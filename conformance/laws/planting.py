@@ -13,7 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lmtools.codecs.base import Incoming, Rendered
+from lmtools.codecs.base import Incoming, Loss, Rendered
 from lmtools.errors import RequestError
 
 from .. import canonical, exchange, trees
@@ -121,15 +121,31 @@ def _lost(
         return None
     if token is None and rendered.body != plain[1].body:
         return None
-    places = list(canonical.differences(plain[0], value, opaque=True))
+    places = _places(value, token) if token else _changes(plain[0], value)
     if not places:
         return "the parser drops it"
-    satisfied = SATISFIED.get(other, frozenset())
     losses = (*rendered.losses, *plain[1].losses)
-    for place in places:
-        if not canonical.covered(place, losses) and place not in satisfied:
-            return f"{canonical.squeezed(place)} is neither in the target nor named by a loss"
-    return None
+    enough = any if token else all
+    if enough(_accounted(place, losses, other) for place in places):
+        return None
+    shown_places = ", ".join(canonical.squeezed(place) for place in places)
+    return f"{shown_places} is neither in the target nor named by a loss"
+
+
+def _accounted(place: str, losses: tuple[Loss, ...], other: str) -> bool:
+    return canonical.covered(place, losses) or place in SATISFIED.get(other, ())
+
+
+def _places(value: Any, token: str) -> list[str]:
+    """Return where the canonical value holds the token."""
+    held = ((path, leaf) for path, leaf in canonical.leaves(value) if isinstance(leaf, str))
+    return [shown(path) for path, leaf in held if token in leaf or token in _decoded(leaf)]
+
+
+def _changes(before: Any, after: Any) -> list[str]:
+    """Return where two canonical values differ, the labels of opaque boxes aside."""
+    found = canonical.differences(before, after, opaque=True)
+    return [path for path in found if not path.endswith(("].dialect", "].kind"))]
 
 
 def _holds(rendered: Rendered, token: str) -> bool:

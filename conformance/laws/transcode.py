@@ -10,23 +10,27 @@ may differ without a loss is spelling, and stands here in full:
 * the exact argument text of a call, where it says no more than its input (``canonical.normal``);
 * an empty text part says nothing: Chat has ``content: ""`` beside calls, Anthropic refuses it;
 * ids and times of answers are the server's own;
-* ``SATISFIED``: what the other dialect does always, without being asked.
+* what the other dialect does unasked need not be said: usage in streams, ``SATISFIED`` values, and
+  what ``plain_words`` makes one of two words for the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lmtools.codecs.base import Incoming, Loss
 from lmtools.types import (
+    FunctionTool,
     Message,
+    OutputFormat,
     Part,
     Request,
     Response,
     StreamError,
     TextPart,
+    Tool,
     ToolResultPart,
     response_from_events,
 )
@@ -36,9 +40,22 @@ from ..corpus import Case
 from ..exchange import Codecs
 from .streams import model_of
 
+#: Values of request fields that ask for what happens anyway, in every dialect.
+_USUAL: tuple[tuple[str, Any], ...] = (
+    ("n", 1),
+    ("logprobs", False),
+    ("top_logprobs", 0),
+    ("frequency_penalty", 0),
+    ("presence_penalty", 0),
+    ("store", False),
+    ("user", ""),
+    ("metadata", {}),
+    ("output", OutputFormat("text")),
+)
 #: Request fields that a dialect fulfils without a field of its own.
 SATISFIED = {"anthropic": frozenset({"include_usage"})}
-_INVENTING = frozenset({"emulated", "substituted", "defaulted"})
+#: How many parts a loss may bring in: media that cannot stay where it is gets a text that says whence.
+_INVENTED = {"emulated": 2, "substituted": 2, "defaulted": 1}
 
 
 def transcode(case: Case, codecs: Codecs) -> Iterator[str]:
@@ -65,15 +82,67 @@ def differing_requests(
     satisfied: frozenset[str] = frozenset(),
 ) -> Iterator[str]:
     """Yield what differs between two canonical requests and is named by no loss."""
-    before, after = canonical.normal(before), canonical.normal(after)
+    before, after = plain_words(canonical.normal(before)), plain_words(canonical.normal(after))
     for field in fields(Request):
-        if field.name in ("messages", "opaque", "extensions") or field.name in satisfied:
+        if field.name in {"messages", "tools", "opaque", "extensions", *satisfied}:
             continue
         one, two = getattr(before, field.name), getattr(after, field.name)
         for path in canonical.differences(one, two, field.name):
             if not canonical.covered(path, losses):
                 yield f"{path}: differs, and no loss names it"
+    yield from _differing_tools(before.tools, after.tools, losses)
     yield from _differing_turns(turns(before.messages), turns(after.messages), losses)
+
+
+def plain_words(request: Request) -> Request:
+    """Return the request with one word for what two words say."""
+    for name, usual in _USUAL:
+        if canonical.bare(getattr(request, name)) == usual:
+            request = canonical.changed(request, (name,), None)
+    choice, reasoning = request.tool_choice, request.reasoning
+    if choice is not None and choice.mode is None:
+        request = replace(request, tool_choice=replace(choice, mode="auto"))
+    if reasoning is not None and reasoning.effort == "none":
+        request = replace(request, reasoning=replace(reasoning, mode="disabled", effort=None))
+    return replace(
+        request,
+        tools=tuple(_plain_tool(tool) for tool in request.tools),
+        messages=tuple(
+            replace(m, parts=tuple(_plain_result(part) for part in m.parts))
+            for m in request.messages
+        ),
+    )
+
+
+def _plain_tool(tool: Tool) -> Tool:
+    """A function without a schema takes an object without properties."""
+    if isinstance(tool, FunctionTool) and tool.parameters in (None, {"type": "object"}):
+        return replace(tool, parameters={"type": "object", "properties": {}})
+    return tool
+
+
+def _plain_result(part: Part) -> Part:
+    """A result that is said to be no error is like one without the flag."""
+    if isinstance(part, ToolResultPart) and part.is_error is False:
+        return replace(part, is_error=None)
+    return part
+
+
+def _differing_tools(
+    before: Sequence[Tool], after: Sequence[Tool], losses: Sequence[Loss]
+) -> Iterator[str]:
+    place = 0
+    for i, tool in enumerate(before):
+        path = f"tools[{i}]"
+        if any(loss.path == path and loss.action == "dropped" for loss in losses):
+            continue
+        if place == len(after):
+            yield f"{path}: the tool {tool.name!r} is gone, and no loss names it"
+            return
+        for where in canonical.differences(tool, after[place], path):
+            if not canonical.covered(where, losses):
+                yield f"{where}: differs, and no loss names it"
+        place += 1
 
 
 def _responses(case: Case, codecs: Codecs, other: str) -> Iterator[str]:
@@ -167,17 +236,17 @@ def _differing_turns(
 ) -> Iterator[str]:
     """Match what must be kept with what came, in order; what came beyond that needs a loss too."""
     place = 0
-    spare = sum(loss.action in _INVENTING for loss in losses)
+    spare = sum(_INVENTED.get(loss.action, 0) for loss in losses)
     for turn in before:
-        whole_lost = canonical.covered(turn.path, losses)
+        if canonical.covered(turn.path, losses):
+            spare += 1
+            continue
         found = next((i for i in range(place, len(after)) if _same(turn, after[i], losses)), None)
-        if found is not None:
+        if found is None:
+            yield f"{turn.path}: {_why(turn, after[place:], losses)}"
+        else:
             spare -= found - place
             place = found + 1
-        elif whole_lost:
-            spare += 1
-        else:
-            yield f"{turn.path}: {_why(turn, after[place:], losses)}"
     if len(after) - place > spare:
         yield f"{after[-1].path}: a part that was not there, and no loss tells of it"
 
