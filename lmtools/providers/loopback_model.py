@@ -249,18 +249,35 @@ def _events(plan: _Plan, request: Request, seed: str, wire: str) -> list[Event]:
     thinking, left, whole = _cut_to(plan.thinking, left)
     text, stop = _cut_at_stop(plan.text, request.stop) if whole else ("", None)
     text, left, whole = _cut_to(text, left) if whole else ("", left, False)
-    calls = plan.calls if whole and not stop else ()
-    used = _input_usage(request)
+    calls, whole = _fitting(plan.calls if whole and not stop else (), left, whole)
     deltas = _thinking_deltas(thinking, seed, wire) if thinking else []
     deltas += _text_deltas(text, bool(thinking)) if text or not (calls or thinking) else []
-    said = estimate_text(thinking) + estimate_text(text)
+    for tool, arguments in calls:
+        deltas += _call_deltas(tool, arguments, _next_index(deltas), seed, wire)
+    thought = estimate_text(thinking)
+    said = thought + estimate_text(text) + sum(_call_tokens(*call) for call in calls)
+    read = estimate_tokens(request)
+    start = Start(WIRES[wire].id_prefix + seed, request.model, CREATED, Usage(input_tokens=read))
+    usage = Usage(read, said, read + said, reasoning_tokens=thought or None)
+    return [start, *deltas, _end(whole, stop, bool(calls), usage)]
+
+
+def _fitting(
+    calls: Sequence[tuple[_Callable, Json]], left: int, whole: bool
+) -> tuple[list[tuple[_Callable, str]], bool]:
+    """Return the calls that fit, with their arguments as text, and whether that is all of them."""
+    fitting: list[tuple[_Callable, str]] = []
     for tool, value in calls:
         arguments = value if isinstance(value, str) else dumps(value)
-        said += estimate_text(tool.name) + estimate_text(arguments)
-        deltas += _call_deltas(tool, arguments, _next_index(deltas), seed, wire)
-    start = Start(WIRES[wire].id_prefix + seed, request.model, CREATED, used)
-    end = _end(whole, stop, bool(calls), _usage(used, said, estimate_text(thinking)))
-    return [start, *deltas, end]
+        left -= _call_tokens(tool, arguments)
+        if left < 0:
+            return fitting, False
+        fitting.append((tool, arguments))
+    return fitting, whole
+
+
+def _call_tokens(tool: _Callable, arguments: str) -> int:
+    return estimate_text(tool.name) + estimate_text(arguments)
 
 
 def _end(whole: bool, stop: str | None, called: bool, usage: Usage) -> End:
@@ -269,15 +286,6 @@ def _end(whole: bool, stop: str | None, called: bool, usage: Usage) -> End:
     if stop:
         return End("stop_sequence", usage, stop)
     return End("tool_call" if called else "stop", usage)
-
-
-def _input_usage(request: Request) -> Usage:
-    return Usage(input_tokens=estimate_tokens(request))
-
-
-def _usage(used: Usage, said: int, thought: int) -> Usage:
-    read = used.input_tokens or 0
-    return Usage(read, said, read + said, reasoning_tokens=thought or None)
 
 
 def _cut_to(text: str, tokens: int) -> tuple[str, int, bool]:
