@@ -65,8 +65,9 @@ class HttpTransport:
 
     ``ca_file`` adds a PEM file to the trusted authorities (SSL_CERT_FILE replaces them);
     ``ssl_context`` replaces TLS settings altogether. ``proxies`` defaults to the environment's, as
-    it is now; ``lookup`` stands in for ``socket.getaddrinfo``. ``max_connections`` bounds the exchanges under way, ``max_idle`` the pool, and
-    ``idle_expiry`` the seconds a connection may lie in it.
+    it is now; ``lookup`` stands in for ``socket.getaddrinfo``. ``max_connections`` bounds the
+    exchanges under way, ``max_idle`` the pool, and ``idle_expiry`` the seconds a connection may lie
+    in it.
     """
 
     def __init__(

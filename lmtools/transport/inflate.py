@@ -100,7 +100,8 @@ class InflatedBody:
         return self._inflater
 
     def _check_bounds(self) -> None:
-        expanding = self._given > _FREE_OUTPUT and self._given > MAX_RATIO * self._read
+        consumed = self._read - len(self._input)
+        expanding = self._given > _FREE_OUTPUT and self._given > MAX_RATIO * consumed
         if self._given > self._limit or expanding:
             self.close()
             raise ProtocolError(

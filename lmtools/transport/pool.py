@@ -160,10 +160,11 @@ class _Place:
         self.fd, self._write_end = os.pipe()
 
     def call(self) -> None:
-        os.close(self._write_end)
-        self._write_end = -1
+        # Forgotten first: whoever waits may wake and close this place before os.close returns.
+        write_end, self._write_end = self._write_end, -1
+        if write_end >= 0:
+            os.close(write_end)
 
     def close(self) -> None:
+        self.call()
         os.close(self.fd)
-        if self._write_end >= 0:
-            os.close(self._write_end)

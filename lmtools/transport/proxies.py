@@ -89,7 +89,8 @@ def _parse(url: str, variable: str) -> Proxy:
     try:
         origin, _ = split_url(f"http://{match[3]}")
     except RequestError as error:
-        raise ConfigError(f"{variable}: {error.message}") from error
+        problem = error.message.removeprefix("url: ")
+        raise ConfigError(f"{variable}: {problem}") from error
     return Proxy(origin.host, origin.port, _authorization(match[2]))
 
 

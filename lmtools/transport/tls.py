@@ -20,33 +20,41 @@ class TlsConnection(Connection):
 
     socket: ssl.SSLSocket
 
+    def __init__(self, wrapped: ssl.SSLSocket) -> None:
+        super().__init__(wrapped)
+        self._ending: OSError | None = None
+        self._ended = False
+
     @property
     def pending(self) -> bool:
-        return self.socket.pending() > 0
+        return self._ended or self.socket.pending() > 0
 
     def receive(self) -> bytes | None:
-        """Return all records that have come, up to RECEIVE_SIZE: a burst is one read, not many."""
+        """Return all records that have come, up to RECEIVE_SIZE: a burst is one read, not many.
+
+        The end that follows them (TLS's farewell, a failure) is kept for the next call: the kernel
+        may have no more to report, so that nothing would ever wake a wait for it.
+        """
         parts: list[bytes] = []
         size = 0
-        while size < RECEIVE_SIZE:
+        while size < RECEIVE_SIZE and not self._ended:
             try:
                 data = self.socket.recv(RECEIVE_SIZE)
             except ssl.SSLWantReadError:
                 self.read_events = READ
-                break
+                return b"".join(parts) if parts else None
             except ssl.SSLWantWriteError:
                 self.read_events = WRITE
-                break
-            except OSError:
-                # What came before the failure is still good; the next call meets it again.
-                if parts:
-                    break
-                raise
-            if not data:
-                return b"".join(parts)
+                return b"".join(parts) if parts else None
+            except OSError as error:
+                self._ending = error
+                data = b""
+            self._ended = not data
             parts.append(data)
             size += len(data)
-        return b"".join(parts) if parts else None
+        if size == 0 and self._ending is not None:
+            raise self._ending
+        return b"".join(parts)
 
     def send(self, data: bytes | memoryview) -> int:
         try:
