@@ -86,10 +86,11 @@ def error_bytes(body: Any) -> bytes:
 def _same_error(case: Case, codec: Codec, body: Any) -> Iterator[str]:
     error = codec.parse_error(case.status, case.headers, error_bytes(body))
     refusal = codec.render_error(error)
-    if not isinstance(body, dict):
-        # A page of HTML or an empty body has no JSON to return to; the answer still is one.
-        if not isinstance(refusal.body, dict) or not error.message:
-            yield "an error body that is no JSON gives no readable error"
+    if not isinstance(body, dict) or not isinstance(body.get("error"), dict):
+        # Not the dialect's own form (a page of HTML, a gateway's JSON): the answer is in that form.
+        told = refusal.body.get("error")
+        if not isinstance(told, dict) or error.message not in told.get("message", ""):
+            yield f"{body!r:.60} is answered with {refusal.body!r:.100}"
         return
     found = trees.first_difference(body, refusal.body)
     if found:

@@ -38,6 +38,8 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("output.type", tuple(sorted(OUTPUT_FORMATS))),
     ("finish", tuple(sorted(FINISH_REASONS))),
 )
+#: An answer with calls ends for their sake, whichever of these words says why.
+_ENDS_OF_CALLS = ("stop", "stop_sequence", "tool_call")
 _OTHER_ROLE = {"user": "assistant", "assistant": "user", "system": "user", "developer": "user", "tool": "user"}  # fmt: skip
 
 
@@ -66,6 +68,8 @@ def every_field(case: Case, codecs: Codecs) -> Iterator[str]:
     plain = _rendered(case, codecs, value)
     for path, leaf in canonical.leaves(value, opaque=False):
         for new in () if _shadowed(value, path) else _others(path, leaf):
+            if path == ("finish",) and value.tool_calls and new in _ENDS_OF_CALLS:
+                continue
             try:
                 rendered = _rendered(case, codecs, canonical.changed(value, path, new))
             except (RequestError, ValueError):
@@ -85,6 +89,7 @@ def _shadowed(value: Any, path: Path) -> bool:
     """Tell whether the field is one of two that say the same, and the other one is sent.
 
     The exact argument text of a call stands for its input; redacted thinking has no text of its own;
+    an answer is the assistant's;
     a tool result is one in a ``user`` message as in a ``tool`` message; a legacy ``function_call`` has no
     id on the wire, so its parser makes one.
     """
@@ -92,9 +97,9 @@ def _shadowed(value: Any, path: Path) -> bool:
     if isinstance(owner, ThinkingPart) and path[-1] == "text":
         return any(o.kind == "redacted" for o in owner.opaque)
     if isinstance(owner, Message) and path[-1] == "role":
-        return any(isinstance(part, ToolResultPart) for part in owner.parts)
+        return path[0] == "message" or any(isinstance(part, ToolResultPart) for part in owner.parts)
     if isinstance(owner, (ToolCallPart, ToolResultPart)) and path[-1] == "id":
-        return owner.id.startswith("call_legacy_")
+        return any(o.data.get("legacy") for o in owner.opaque)
     calls = (_at(value, path[:i]) for i, step in enumerate(path) if step == "input")
     return any(isinstance(call, ToolCallPart) and call.text is not None for call in calls)
 
@@ -111,7 +116,7 @@ def _others(path: Path, leaf: Any) -> Iterator[Any]:
         if where.endswith(end):
             yield from (word for word in words if word != leaf)
             return
-    if path[-1] == "role" and path[0] in ("messages", "message"):
+    if path[-1] == "role" and path[0] == "messages":
         yield _OTHER_ROLE[leaf]
     elif path[-1] == "kind":
         return  # the class of the value beside it says the same

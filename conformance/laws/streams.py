@@ -216,7 +216,9 @@ def parity(case: Case, codecs: Codecs) -> Iterator[str]:
 
 
 def _structure(one: Response, other: Response) -> Iterator[tuple[str, Any, Any]]:
-    for name in ("finish", "model", "service_tier"):
+    # Two samples of one model: whether a reason is given is structure, which one is not.
+    yield "finish is given", one.finish is not None, other.finish is not None
+    for name in ("model", "service_tier"):
         yield name, getattr(one, name), getattr(other, name)
     yield "parts", _types(one), _types(other)
     if other.usage.output_tokens is not None:  # Chat reports it in a stream only when asked

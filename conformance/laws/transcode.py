@@ -10,8 +10,8 @@ may differ without a loss is spelling, and stands here in full:
 * the exact argument text of a call, where it says no more than its input (``canonical.normal``);
 * an empty text part says nothing: Chat has ``content: ""`` beside calls, Anthropic refuses it;
 * ids and times of answers are the server's own;
-* what the other dialect does unasked need not be said: usage in streams, ``SATISFIED`` values, and
-  what ``plain_words`` makes one of two words for the same.
+* what is asked for and happens anyway: ``SATISFIED`` fields and ``_USUAL`` values;
+* two words for the same thing: ``plain_words`` and ``plain_answer`` make them one.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _differing_errors(before: StreamError, after: Any) -> Iterator[str]:
 
 def differing_responses(before: Response, after: Response, losses: Sequence[Loss]) -> Iterator[str]:
     """Yield what differs between two answers and is named by no loss; ids and times aside."""
-    before, after = canonical.normal(before), canonical.normal(after)
+    before, after = plain_answer(canonical.normal(before)), plain_answer(canonical.normal(after))
     for field in fields(Response):
         if field.name in ("id", "created", "message", "opaque"):
             continue
@@ -188,6 +188,21 @@ def differing_responses(before: Response, after: Response, losses: Sequence[Loss
     two = [_Turn("message", "message.role", *_role_and_part(after.message, p), None, f"message.parts[{i}]")
            for i, p in enumerate(after.message.parts) if not _empty(p)]  # fmt: skip
     yield from _differing_turns(one, two, losses)
+
+
+def plain_answer(response: Response) -> Response:
+    """Return the answer with one word for what two words say.
+
+    A total that is the sum says no more than its parts; an answer with calls ends for their sake, also
+    where a server calls that a stop.
+    """
+    usage, finish = response.usage, response.finish
+    counts = (usage.input_tokens, usage.output_tokens)
+    if None not in counts and usage.total_tokens == sum(count or 0 for count in counts):
+        usage = replace(usage, total_tokens=None)
+    if finish == "stop" and response.tool_calls:
+        finish = "tool_call"
+    return replace(response, usage=usage, finish=finish)
 
 
 def _at(value: Any, path: str) -> Any:
