@@ -45,10 +45,13 @@ from ..types import (
 from ..types.events import to_exception
 from .options import Options
 
-__all__ = ["SYSTEM_PROMPT", "Answer", "Outcome", "Screen", "build_request"]
+__all__ = ["JSON_PROMPT", "SYSTEM_PROMPT", "Answer", "Outcome", "Screen", "build_request"]
 
 #: The system prompt of a run without ``-s``.
 SYSTEM_PROMPT = "Answer correctly and to the point. Say so when you do not know."
+#: What it says more with ``-json``. OpenAI refuses its JSON mode when no message names JSON, and
+#: Anthropic has no such mode.
+JSON_PROMPT = "Answer with one JSON object and nothing else."
 
 #: What the API calls a schema; it has to have a name there.
 _SCHEMA_NAME = "answer"
@@ -86,7 +89,7 @@ def build_request(
     options: Options, model: str, prompt: str, schema: JsonObject | None = None
 ) -> Request:
     """Return the request that the options describe."""
-    system = SYSTEM_PROMPT if options.system is None else options.system
+    system = _system(options)
     messages = [Message.system(system)] if system else []
     return Request(
         model,
@@ -97,6 +100,12 @@ def build_request(
         reasoning=Reasoning(effort=options.effort) if options.effort else None,
         output=_output(options, schema),
     )
+
+
+def _system(options: Options) -> str:
+    if options.system is not None:
+        return options.system
+    return f"{SYSTEM_PROMPT} {JSON_PROMPT}" if options.json else SYSTEM_PROMPT
 
 
 def _output(options: Options, schema: JsonObject | None) -> OutputFormat | None:

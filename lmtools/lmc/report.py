@@ -59,9 +59,15 @@ def describe(error: LMError, choice: ProviderChoice | None = None) -> str:
     said = _said(error, choice)
     advice = _advice(error, choice)
     number = f" (request {error.request_id})" if error.request_id else ""
-    if not advice or advice in said:
+    if not advice or _advises(error):
         return f"{said}{number}"
     return f"{said.rstrip('.; ')}; {advice}{number}"
+
+
+def _advises(error: LMError) -> bool:
+    """Return whether an error of our own says already what to do next."""
+    said = error.message.lower()
+    return not isinstance(error, ApiError) and any(word in said for word in ("check ", "give "))
 
 
 def _said(error: LMError, choice: ProviderChoice | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from os.path import basename
 
 from ..errors import LMError
 from ..flags import InfoRequested, UsageError
@@ -114,6 +114,6 @@ def _defect(error: Exception) -> str:
     place, trace = "", error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        place = f"{PurePath(code.co_filename).name}:{trace.tb_lineno} ({code.co_name})"
+        place = f"{basename(code.co_filename)}:{trace.tb_lineno} ({code.co_name})"
         trace = trace.tb_next
     return f"unexpected {type(error).__name__} at {place}; this is a defect of lmtools"

@@ -114,8 +114,6 @@ def curl_command(
 
 
 def _open(options: Options, backend: Backend, terminal: Terminal) -> LM:
-    limit = options.timeout
-    connect = _LONGEST_CONNECT_S if limit is None else min(limit, _LONGEST_CONNECT_S)
 
     def note_retry(error: LMError, attempt: int, wait: float) -> None:
         terminal.note(
@@ -125,10 +123,18 @@ def _open(options: Options, backend: Backend, terminal: Terminal) -> LM:
     return LM(
         backend,
         transport=_transport(options.provider),
-        timeouts=Timeouts(connect, limit, limit),
+        timeouts=_timeouts(options),
         retries=options.retries,
         on_retry=note_retry,
     )
+
+
+def _timeouts(options: Options) -> Timeouts:
+    """Return the limits of the single waits; a whole answer has a ``Deadline`` over all of them."""
+    limit = options.timeout
+    connect = _LONGEST_CONNECT_S if limit is None else min(limit, _LONGEST_CONNECT_S)
+    silence = limit if options.stream else None
+    return Timeouts(connect, silence, silence)
 
 
 def _transport(choice: ProviderChoice) -> LoopbackTransport | None:

@@ -6,7 +6,7 @@ import pytest
 
 from lmtools.errors import OverloadedError
 from lmtools.flags.provider import ProviderChoice
-from lmtools.lmc.chat import SYSTEM_PROMPT, Answer, Outcome, build_request
+from lmtools.lmc.chat import JSON_PROMPT, SYSTEM_PROMPT, Answer, Outcome, build_request
 from lmtools.lmc.options import EXIT_CODES, Options
 from lmtools.types import (
     FINISH_REASONS,
@@ -79,7 +79,6 @@ def request(**fields):
         ({"temperature": 0.0}, "temperature", 0.0),
         ({"effort": "xhigh"}, "reasoning", Reasoning(effort="xhigh")),
         ({"effort": "none"}, "reasoning", Reasoning(effort="none")),
-        ({"json": True}, "output", OutputFormat("json_object")),
         ({"system": ""}, "messages", (Message.user("Hi"),)),
         ({"system": "Be brief"}, "messages", (Message.system("Be brief"), Message.user("Hi"))),
     ],
@@ -92,6 +91,16 @@ def test_each_option_says_one_thing_in_the_request(fields, field, value):
     assert [n for n in plain.__slots__ if getattr(request(**fields), n) != getattr(plain, n)] == [
         field
     ]
+
+
+def test_json_mode_is_asked_for_in_the_default_prompt_too():
+    """OpenAI answers 400 to its JSON mode when no message has the word."""
+    made = request(json=True)
+
+    assert made.output == OutputFormat("json_object")
+    assert made.messages[0] == Message.system(f"{SYSTEM_PROMPT} {JSON_PROMPT}")
+    assert request(json=True, system="Mine").messages[0] == Message.system("Mine")
+    assert request(json=True, system="").messages == (Message.user("Hi"),)
 
 
 def test_a_schema_shapes_the_output():

@@ -18,14 +18,12 @@ ANTHROPIC = ProviderChoice("anthropic", key=KeySource("-api-key-file", path="~/.
     ("error", "text"),
     [
         (
-            errors.AuthError("invalid x-api-key", status=401, request_id="req_1"),
-            "Anthropic refused the key (401): invalid x-api-key; the key came from "
-            "-api-key-file ~/.key (request req_1)",
+            errors.AuthError("no", status=401, request_id="r1"),
+            "Anthropic refused the key (401): no; the key came from -api-key-file ~/.key (request r1)",
         ),
         (
-            errors.PermissionDeniedError("not for you", status=403),
-            "Anthropic does not allow it (403): not for you; the key came from "
-            "-api-key-file ~/.key",
+            errors.PermissionDeniedError("no", status=403),
+            "Anthropic does not allow it (403): no; the key came from -api-key-file ~/.key",
         ),
         (
             errors.RateLimitError("slow down.", status=429, retry_after=12.4),
@@ -43,7 +41,10 @@ ANTHROPIC = ProviderChoice("anthropic", key=KeySource("-api-key-file", path="~/.
             errors.ConnectError("h: cannot connect"),
             "h: cannot connect; check the address and the network",
         ),
-        (errors.InvalidRequestError("bad", status=400), "Anthropic answered with an error (400): bad"),
+        (
+            errors.InvalidRequestError("bad", status=400),
+            "Anthropic answered with an error (400): bad",
+        ),
         (errors.ConfigError("no key; give one"), "no key; give one"),
     ],
 )
@@ -51,9 +52,14 @@ def test_an_error_says_what_where_and_what_next(error, text):
     assert describe(error, ANTHROPIC) == text
 
 
-def test_advice_that_the_error_holds_already_is_not_repeated():
-    error = errors.DeadlineError("late; try again, or give a longer -timeout")
-
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DeadlineError("no whole answer within 1s; give a longer -timeout"),
+        errors.ConnectError("h: the name was not found. Check the spelling"),
+    ],
+)
+def test_an_error_that_says_already_what_to_do_gets_no_second_advice(error):
     assert describe(error, ANTHROPIC) == str(error)
 
 
