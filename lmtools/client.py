@@ -29,7 +29,7 @@ from .errors import (
 from .providers import Backend, as_sent, open_backend, provider_named
 from .retry import schedule, worth_retrying
 from .secret import Secret
-from .sse import SSEDecoder
+from .sse import SSEDecoder, SSEEvent
 from .transport import HttpRequest, HttpResponse, HttpTransport, Timeouts, Transport, Watch
 from .transport.pause import pause
 from .types import (
@@ -37,6 +37,7 @@ from .types import (
     ModelInfo,
     Request,
     Response,
+    StreamError,
     check_request,
     events_from_response,
     response_from_events,
@@ -369,7 +370,7 @@ class Stream:
                     yield events
                     if _is_last(events[-1]):
                         return
-            events = [event for frame in frames.close() for event in self._decoder.decode(frame)]
+            events = self._decode_rest(frames.close())
             if not (events and _is_last(events[-1])):
                 events += self._decoder.close()
             yield events
@@ -379,6 +380,17 @@ class Stream:
             yield [stream_error(error)]
         finally:
             self.http.close()
+
+    def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
+        """Return the events of a last frame that has no blank line after it.
+
+        Some servers forget that line; a frame that cannot be read is one that was cut.
+        """
+        events = [event for frame in frames for event in self._decoder.decode(frame)]
+        last = events[-1] if events else None
+        if isinstance(last, StreamError) and last.code == "protocol":
+            events[-1] = StreamError("truncated", "the answer ended in the middle of an event")
+        return events
 
 
 def _is_last(event: Event) -> bool:
