@@ -13,8 +13,14 @@ from __future__ import annotations
 
 import re
 
-from ...errors import ApiError, ProtocolError, RequestError, api_error, code_for_status
-from ...errors import status_for_code
+from ...errors import (
+    ApiError,
+    ProtocolError,
+    RequestError,
+    api_error,
+    code_for_status,
+    status_for_code,
+)
 from ...types import Json, JsonObject, Opaque, StreamError
 from ..base import Headers, Refusal
 from ..error_headers import request_id, retry_after, retry_after_value

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ...types import JsonObject, Opaque, OutputFormat, Reasoning, Request
 from ..fields import Fields, report_foreign, restore
 from .parts import Rendering
-from .spelling import NAME, data_of, kept_key
+from .spelling import NAME, data_of
 
 _MODES = ("enabled", "adaptive", "disabled")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")

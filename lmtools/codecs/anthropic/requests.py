@@ -9,15 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...types import (
-    Json,
-    JsonObject,
-    Message,
-    Opaque,
-    Request,
-    Tool,
-    find_opaque,
-)
+from ...types import Json, JsonObject, Message, Opaque, Request, Tool, find_opaque
 from ..base import Headers, Incoming, Rendered, Target
 from ..fields import Fields, report_foreign, restore
 from ..names import wire_names

@@ -14,16 +14,7 @@ The API says no time of creation; a foreign one is not carried.
 from __future__ import annotations
 
 from ...errors import ProtocolError, RequestError
-from ...types import (
-    Json,
-    JsonObject,
-    Message,
-    Opaque,
-    Request,
-    Response,
-    ToolCallPart,
-    Usage,
-)
+from ...types import Json, JsonObject, Message, Opaque, Request, Response, ToolCallPart, Usage
 from ..base import Rendered, Stamp, Target
 from ..custom_tools import custom_tools
 from ..fields import Fields, report_foreign, restore
@@ -32,13 +23,7 @@ from .content import parse_blocks
 from .errors import error_in_body
 from .parts import Rendering, render_blocks
 from .spelling import NAME, Reading, data_of, kept_key
-from .usage import (
-    absent_keys,
-    parse_stop_reason,
-    parse_usage,
-    render_stop_reason,
-    render_usage,
-)
+from .usage import absent_keys, parse_stop_reason, parse_usage, render_stop_reason, render_usage
 
 MESSAGE_KEYS = (
     "id",

@@ -168,9 +168,8 @@ def parse_stop_reason(fields: Fields, has_calls: bool) -> tuple[str | None, Json
     """Take ``stop_reason``; return the canonical word, and the note that keeps an odd original."""
     word = fields.text("stop_reason")
     if word is None:
-        if fields.rest.get("stop_reason", "") is None:
-            del fields.rest["stop_reason"]
-        return None, {"stop_reason": None} if has_calls else {}
+        fields.rest.pop("stop_reason", None)
+        return None, {"stop_reason": None}
     finish = _FINISH_OF_WORD.get(word, "stop")
     is_plain = _WORD_OF_FINISH[finish] == word and not (has_calls and finish == "stop")
     return finish, {} if is_plain else {"stop_reason": word}
@@ -179,7 +178,10 @@ def parse_stop_reason(fields: Fields, has_calls: bool) -> tuple[str | None, Json
 def render_stop_reason(
     finish: str | None, opaque: tuple[Opaque, ...], kind: str, has_calls: bool, to: Rendering
 ) -> str | None:
-    """Return the stop reason; calls are always announced, whatever the upstream's last word was."""
+    """Return the stop reason: None only for an answer of this dialect that had none.
+
+    Calls are always announced, whatever the upstream's last word was.
+    """
     data = data_of(opaque, kind)
     if "stop_reason" in data:
         word: str | None = data["stop_reason"]
@@ -187,6 +189,9 @@ def render_stop_reason(
             return word
     if has_calls and finish in (None, "stop"):
         return "tool_use"
+    if finish is None:
+        to.lose("finish", "defaulted", "not reported; sent as end_turn")
+        return "end_turn"
     if finish in ("content_filter", "error"):
         to.lose("finish", "substituted", f"anthropic has no stop reason for {finish}")
-    return None if finish is None else _WORD_OF_FINISH[finish]
+    return _WORD_OF_FINISH[finish]

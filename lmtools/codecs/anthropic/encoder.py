@@ -1,0 +1,262 @@
+"""Streamed answers of the Messages API, written: events to frames.
+
+Whatever the events are, the frames keep the order that clients check: ``message_start``, then per block
+start, deltas and stop with indexes that count up, then ``message_delta`` and ``message_stop``; or ``error``,
+after which nothing comes. Pings may stand anywhere. A signature goes out right before its block ends.
+
+The text delta, which is nearly every frame, is one small template around the escaped text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...sse import encode_event
+from ...types import (
+    AudioDelta,
+    AudioPart,
+    BuiltinCallDelta,
+    BuiltinCallPart,
+    CitationDelta,
+    CitationPart,
+    Delta,
+    End,
+    Event,
+    JsonObject,
+    Opaque,
+    OpaqueDelta,
+    PartDelta,
+    RefusalDelta,
+    RefusalPart,
+    Request,
+    Start,
+    StreamError,
+    TextDelta,
+    TextPart,
+    ThinkingDelta,
+    ThinkingPart,
+    ToolCallDelta,
+    ToolCallPart,
+    Usage,
+)
+from ..base import Losses, Stamp
+from ..blocks import CLOSE, OPEN, Action, Framing
+from ..fields import report_foreign
+from ..text import dumps
+from .block_writer import BlockWriter, frame
+from .errors import render_error_event
+from .parts import Rendering, render_block
+from .responses import message_head, restore_message
+from .spelling import NAME, REDACTED, data_of
+from .usage import render_stop_reason, render_usage
+
+_PING = encode_event('{"type":"ping"}', "ping")
+_GRAMMAR = frozenset(
+    {
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    }
+)
+
+
+class Encoder:
+    """Events in, bytes out. ``losses`` name each kind of loss once, not once a chunk."""
+
+    def __init__(self, request: Request, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._to = Rendering(answer=True)
+        self._framing = Framing()
+        self._is_started = False
+        self._is_ended = False
+        self._first_usage = Usage()
+        self._seen: set[tuple[str, ...]] = set()
+        self._skipped: set[int] = set()
+        self._block = BlockWriter(self._to, stamp, self._report)
+
+    @property
+    def losses(self) -> Losses:
+        return self._to.losses
+
+    def encode(self, event: Event) -> bytes:
+        if self._is_ended:
+            return b""
+        if isinstance(event, TextDelta) and self._framing.open == (event.part_index, "text"):
+            if not (event.wire or event.opaque or event.logprobs):
+                return self._block.text(event.text)
+        match event:
+            case Start():
+                return self._start(event)
+            case End():
+                return self._end(event)
+            case StreamError():
+                return self._error(event)
+            case OpaqueDelta(part_index=None):
+                return self._opaque(event)
+            case _:
+                return self._started() + self._delta(event)
+
+    def ping(self) -> bytes:
+        return b"" if self._is_ended else _PING
+
+    def close(self) -> bytes:
+        """End the stream with an error, unless it has its end."""
+        message = "the stream ended before the answer was whole"
+        return b"" if self._is_ended else self._error(StreamError("truncated", message))
+
+    def _started(self) -> bytes:
+        return b"" if self._is_started else self._start(Start())
+
+    def _start(self, event: Start) -> bytes:
+        if self._is_started:
+            self._once(("start",), "start", "dropped", "a stream has one start")
+            return b""
+        self._is_started = True
+        self._first_usage = event.usage
+        out = message_head(event.id, self._stamp)
+        out |= {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
+        if "usage" not in data_of(event.opaque, "message").get("absent", ()):
+            estimate = self._stamp.input_tokens
+            out["usage"] = render_usage(event.usage, event.service_tier, estimate, self._to)
+        self._report((*event.opaque, *event.wire), "")
+        message = restore_message(out, event.opaque, ("message",))
+        return frame({"type": "message_start", "message": message}, event.wire)
+
+    def _delta(self, event: Delta) -> bytes:
+        if isinstance(event, PartDelta):
+            event = _as_delta(event)
+        if event.part_index in self._skipped or self._skip(event):
+            return b""
+        return self._act(self._framing.feed(event))
+
+    def _skip(self, event: Delta) -> bool:
+        """Tell whether a part has no block here; the loss says so once."""
+        if isinstance(event, PartDelta):
+            path = f"message.parts[{event.part_index}]"
+            if render_block(event.part, path, self._to) is not None:
+                return False
+        elif isinstance(event, BuiltinCallDelta) and any(o.dialect != NAME for o in event.opaque):
+            path = f"message.parts[{event.part_index}]"
+            self._to.drop(path, "another provider ran this call")
+        else:
+            return False
+        self._skipped.add(event.part_index)
+        return True
+
+    def _act(self, actions: Iterable[Action]) -> bytes:
+        frames = []
+        for verb, index, event in actions:
+            if verb == CLOSE:
+                frames.append(self._block.close(event))
+            elif verb == OPEN:
+                frames.append(self._block.open(index, event))
+            else:
+                frames.append(self._block.delta(event))
+        return b"".join(frames)
+
+    def _opaque(self, event: OpaqueDelta) -> bytes:
+        content = event.content
+        if content.dialect != NAME:
+            self._report((content,), "")
+            self._once((content.dialect, content.kind), content.kind, "dropped", "a foreign event")
+            return b""
+        kind = content.data.get("type")
+        if content.kind not in ("ping", "event") or not isinstance(kind, str) or kind in _GRAMMAR:
+            self._once((NAME, content.kind), content.kind, "dropped", "out of its place")
+            return b""
+        return self._started() + encode_event(dumps(content.data), kind)
+
+    def _end(self, event: End) -> bytes:
+        frames = [self._started(), self._act(self._framing.finish())]
+        self._is_ended = True
+        delta: JsonObject = {
+            "stop_reason": render_stop_reason(
+                event.finish, event.opaque, "end", self._block.has_calls, self._to
+            ),
+            "stop_sequence": event.stop_sequence,
+            "stop_details": None,
+        }
+        body: JsonObject = {"type": "message_delta"}
+        body["delta"] = restore_message(delta, event.opaque, ("end",))
+        # Clients take a stream without a stop reason for one that was cut.
+        body["delta"].setdefault("stop_reason", "end_turn")
+        outer = data_of(event.opaque, "message_delta")
+        if "absent" not in outer:
+            body["usage"] = self._usage(event)
+        body = {**outer.get("rest", {}), **body}
+        self._report((*event.opaque, *event.wire), "")
+        if self._framing.lost:
+            self._to.lose("message.parts", "dropped", "deltas of a call that was complete")
+        frames += [frame(body), frame({"type": "message_stop"}, event.wire)]
+        return b"".join(frames)
+
+    def _usage(self, event: End) -> JsonObject:
+        usage, before = event.usage, self._first_usage
+        if not data_of(usage.opaque, "usage"):
+            # What the end leaves open, the start said.
+            known = {n: getattr(before, n) for n in _CARRIED if getattr(usage, n) is None}
+            usage = replace(usage, **known)
+        return render_usage(usage, event.service_tier, self._stamp.input_tokens, self._to, before)
+
+    def _error(self, event: StreamError) -> bytes:
+        self._is_ended = True
+        self._report((*event.opaque, *event.wire), "error")
+        return frame(render_error_event(event), event.wire)
+
+    def _report(self, opaque: Iterable[Opaque], path: str) -> None:
+        """Report what other dialects own, each kind once."""
+        for item in opaque:
+            if item.dialect != NAME and (item.dialect, item.kind, path) not in self._seen:
+                self._seen.add((item.dialect, item.kind, path))
+                report_foreign((item,), NAME, path, self._to.losses)
+
+    def _once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
+        if key not in self._seen:
+            self._seen.add(key)
+            self._to.lose(path, action, reason)
+
+
+_CARRIED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+
+def _as_delta(event: PartDelta) -> Delta:
+    """Return a whole part as the delta that builds it, where its blocks are built from deltas."""
+    at, part = event.part_index, event.part
+    match part:
+        case TextPart():
+            return TextDelta(at, part.text, opaque=part.opaque, wire=event.wire)
+        case ThinkingPart() if all(o.kind != REDACTED for o in part.opaque):
+            return ThinkingDelta(at, part.text, part.opaque, event.wire)
+        case RefusalPart():
+            return RefusalDelta(at, part.text, opaque=part.opaque, wire=event.wire)
+        case AudioPart() if part.transcript is not None:
+            return AudioDelta(at, "", part.transcript, opaque=part.opaque, wire=event.wire)
+        case CitationPart():
+            return CitationDelta(at, part, wire=event.wire)
+        case ToolCallPart():
+            text = part.text if part.text is not None else _argument_text(part)
+            return ToolCallDelta(
+                at, text, part.id, part.name, part.kind, part.namespace, part.opaque, event.wire
+            )
+        case BuiltinCallPart():
+            text = dumps(part.input) if part.input else ""
+            return BuiltinCallDelta(
+                at, text, part.id, part.name, part.status, part.opaque, event.wire
+            )
+        case _:
+            return event
+
+
+def _argument_text(part: ToolCallPart) -> str:
+    if isinstance(part.input, str):
+        return part.input
+    return dumps(part.input) if part.input else ""
+
+
+def stream_encoder(request: Request, stamp: Stamp) -> Encoder:
+    return Encoder(request, stamp)
