@@ -389,7 +389,7 @@ class Stream:
         events = [event for frame in frames for event in self._decoder.decode(frame)]
         last = events[-1] if events else None
         if isinstance(last, StreamError) and last.code == "protocol":
-            events[-1] = StreamError("truncated", "the answer ended in the middle of an event")
+            events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
         return events
 
 
