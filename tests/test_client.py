@@ -19,7 +19,7 @@ from lmtools.errors import (
     TruncatedError,
 )
 from lmtools.transport import MockResponse, MockTransport
-from lmtools.types import Message, Request, Usage
+from lmtools.types import USAGE_COUNTS, Message, Request
 
 KEY = "sk-ant-secret-0123456789"
 
@@ -392,4 +392,6 @@ def test_later_headers_replace_earlier_ones_of_the_same_name():
 def test_usage_that_was_not_reported_is_none():
     lm, _ = answering(whole({**ANSWER, "usage": {}}))
 
-    assert lm.complete(ASK).usage == Usage()
+    usage = lm.complete(ASK).usage
+
+    assert [getattr(usage, name) for name in USAGE_COUNTS] == [None] * len(USAGE_COUNTS)
