@@ -48,7 +48,6 @@ class Admission:
         self._bound = bound
         self._members: set[Connection] = set()
         self._ending = False
-        self._hurried = False
         self._changed = threading.Condition()
 
     def admit(self, connection: Connection, bound: int | None = None) -> bool:
@@ -97,19 +96,9 @@ class Admission:
             act(connection)
 
     def wait_empty(self, seconds: float) -> None:
-        """Wait until all have left, ``hurry`` was called or the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._members or self._hurried, seconds)
-
-    def wait_gone(self, seconds: float) -> None:
         """Wait until all have left or the time is up."""
         with self._changed:
             self._changed.wait_for(lambda: not self._members, seconds)
-
-    def hurry(self) -> None:
-        with self._changed:
-            self._hurried = True
-            self._changed.notify_all()
 
     def _evict(self) -> bool:
         waiting = [c for c in self._members if c.waiting_since is not None]
@@ -177,13 +166,12 @@ class HttpServer:
         self._stop_accepting()
         self._admission.end_waiting()
         self._admission.wait_empty(drain_s)
-        self._admission.hurry()
         self._life.aborting = True
         self._admission.each(lambda connection: connection.client.stop_reading())
-        self._admission.wait_gone(_LAST_WORDS_S)
+        self._admission.wait_empty(_LAST_WORDS_S)
         for members in (self._admission, self._refused):
             members.each(lambda connection: connection.client.stop())
-            members.wait_gone(_LAST_WORDS_S)
+            members.wait_empty(_LAST_WORDS_S)
 
     def _make_site(self, limits: Limits) -> Site:
         return Site(

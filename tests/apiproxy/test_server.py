@@ -109,6 +109,12 @@ class Site:
     server: HttpServer
     log: io.StringIO
     clients: list[Client]
+    waits: threading.Semaphore
+
+    def await_waiting(self, times: int) -> None:
+        """Return when connections have begun to wait for a request so many more times."""
+        for _ in range(times):
+            assert self.waits.acquire(timeout=PATIENCE_S)
 
     def client(self) -> Client:
         client = Client(self.server)
@@ -133,9 +139,18 @@ def serve() -> Iterator[Serve]:
             log=Log("debug", stream=written),
             **options,
         )
+        site = Site(server, written, [], threading.Semaphore(0))
+        waiting = server._admission.waiting
+
+        def observed(connection) -> bool:
+            goes_on = waiting(connection)
+            site.waits.release()
+            return goes_on
+
+        server._admission.waiting = observed
         server.start()
-        sites.append(Site(server, written, []))
-        return sites[-1]
+        sites.append(site)
+        return site
 
     yield start
     for site in sites:
@@ -402,7 +417,8 @@ def test_a_header_that_would_change_the_framing_is_not_sent(serve, header):
 
 
 def test_an_exchange_is_answered_once(serve):
-    seen = []
+    seen: list[int | None] = []
+    done = threading.Event()
 
     def twice(exchange: Exchange) -> None:
         for act in (lambda: exchange.write(b"x"), exchange.end):
@@ -414,24 +430,24 @@ def test_an_exchange_is_answered_once(serve):
         with pytest.raises(ValueError, match="no answer is open"):
             exchange.write(b"x")
         seen.append(exchange.status)
+        done.set()
 
     assert serve(twice).client().ask(post()).body == b"1"
+    assert done.wait(PATIENCE_S)
     assert seen == [200]
 
 
 def test_an_exchange_counts_its_bytes(serve):
-    seen = []
-
     def count(exchange: Exchange) -> None:
         exchange.read_body()
-        exchange.respond(200, JSON, b"12345")
-        seen.append((exchange.bytes_in, exchange.bytes_out, exchange.status))
+        exchange.begin(200, JSON)
+        exchange.write(b"12345")
+        exchange.end(b"%d %d" % (exchange.bytes_in, exchange.bytes_out))
 
-    client = serve(count).client()
-    answer = client.ask(post(b"123"))
+    received, sent = serve(count).client().ask(post(b"123")).body[5:].split()
 
-    assert seen[0][0] == 3
-    assert seen[0][1] > len(answer.body)
+    assert int(received) == 3
+    assert int(sent) > 100
 
 
 # Request heads
@@ -495,7 +511,8 @@ BAD_HEADS = [
 def test_a_bad_head_is_answered_and_ends_the_connection(serve, request_bytes, status):
     """Where the next request would start is unknown, so that nothing after it may be served."""
     called = []
-    client = serve(called.append).client()
+    site = serve(called.append)
+    client = site.client()
 
     answer = client.ask(request_bytes)
 
@@ -503,12 +520,14 @@ def test_a_bad_head_is_answered_and_ends_the_connection(serve, request_bytes, st
     assert answer.headers["content-type"] == "application/json"
     assert answer.closes
     assert client.at_end()
+    site.server.close(PATIENCE_S)
     assert not called
 
 
 def test_what_is_smuggled_behind_a_bad_head_is_not_served(serve):
     called = []
-    client = serve(lambda exchange: called.append(exchange.request.path)).client()
+    site = serve(lambda exchange: called.append(exchange.request.path))
+    client = site.client()
 
     client.send(
         post(b"0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked") + post(path="/admin")
@@ -516,6 +535,7 @@ def test_what_is_smuggled_behind_a_bad_head_is_not_served(serve):
 
     assert client.read().status == 400
     assert client.at_end()
+    site.server.close(PATIENCE_S)
     assert not called
 
 
@@ -924,9 +944,11 @@ def test_a_write_to_a_client_that_left_raises_each_time(serve):
 
 def test_the_longest_idle_connection_makes_room_for_a_new_one(serve):
     site = serve(limits=replace(QUICK, max_connections=3))
-    clients = [site.client() for _ in range(3)]
-    for client in clients:
+    clients = []
+    for _ in range(3):
+        clients.append(client := site.client())
         assert client.ask(post(b"x")).status == 200
+        site.await_waiting(2)
 
     assert site.client().ask(post(b"new")).status == 200
 
@@ -998,6 +1020,7 @@ def test_out_of_descriptors_the_server_closes_who_waits_and_goes_on(serve):
     site = serve()
     idle = site.client()
     assert idle.ask(post(b"x")).status == 200
+    site.await_waiting(2)
 
     site.server._accept_waiting(FailingListener(OSError(errno.EMFILE, "too many open files")))
     site.server._accept_waiting(
@@ -1050,6 +1073,30 @@ def test_closing_lets_what_runs_end_and_takes_nothing_new(serve):
     answer = busy.read()
     assert (answer.body, answer.closes) == (b"served", True)
     closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+
+
+def test_a_connection_whose_answer_promised_more_ends_when_the_server_does(serve):
+    """The answer went out before the close began, and the connection asks for its next request after."""
+    answered, closing_began = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        exchange.respond(200, JSON, b"served")
+        answered.set()
+        closing_began.wait(PATIENCE_S)
+
+    site = serve(answer)
+    client = site.client()
+    assert not client.ask(post()).closes
+    assert answered.wait(PATIENCE_S)
+    end_waiting = site.server._admission.end_waiting
+    site.server._admission.end_waiting = lambda: (end_waiting(), closing_began.set())
+
+    closing = threading.Thread(target=site.server.close, args=(PATIENCE_S,))
+    closing.start()
+
+    assert client.at_end()
+    closing.join(PATIENCE_S / 2)
     assert not closing.is_alive()
 
 
