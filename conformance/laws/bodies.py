@@ -33,12 +33,13 @@ def unknown_keys(case: Case, codecs: Codecs) -> Iterator[str]:
     if not isinstance(body, dict):
         return
     for form, first, value in _FORMS:
-        for problem in _same(case, codecs, planted(body, value, first)):
+        wire = planted(body, lambda n, value=value: (KEY, value(n)), first)  # type: ignore[misc]
+        for problem in _same(case, codecs, wire):
             yield f"new key ({form}): {problem}"
 
 
-def planted(value: Any, new: Callable[[int], Any], first: bool = False) -> Any:
-    """Return the tree with ``KEY`` in every object; ``new`` makes the values from a running number."""
+def planted(value: Any, new: Callable[[int], tuple[str, Any]], first: bool = False) -> Any:
+    """Return the tree with a new key in every object; ``new`` makes key and value from a running number."""
     count = iter(range(1_000_000))
 
     def plant(item: Any) -> Any:
@@ -46,7 +47,7 @@ def planted(value: Any, new: Callable[[int], Any], first: bool = False) -> Any:
             return [plant(child) for child in item]
         if not isinstance(item, dict):
             return item
-        own = {KEY: new(next(count))}
+        own = dict([new(next(count))])
         rest = {key: plant(child) for key, child in item.items()}
         return own | rest if first else rest | own
 
