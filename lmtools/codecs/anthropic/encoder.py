@@ -49,7 +49,7 @@ from .errors import render_error_event
 from .parts import Rendering, render_block
 from .responses import message_head, restore_message
 from .spelling import NAME, REDACTED, data_of
-from .usage import render_stop_reason, render_usage
+from .usage import CARRIED_COUNTS, render_stop_reason, render_usage
 
 _PING = encode_event('{"type":"ping"}', "ping")
 _GRAMMAR = frozenset(
@@ -192,6 +192,7 @@ class Encoder:
         self._report((*event.opaque, *event.wire), "")
         if self._framing.lost:
             self._to.lose("message.parts", "dropped", "deltas of a call that was complete")
+        frames += [frame(earlier) for earlier in data_of(event.wire, "earlier").get("frames", ())]
         frames += [frame(body), frame({"type": "message_stop"}, event.wire)]
         return b"".join(frames)
 
@@ -199,7 +200,7 @@ class Encoder:
         usage, before = event.usage, self._first_usage
         if not data_of(usage.opaque, "usage"):
             # What the end leaves open, the start said.
-            known = {n: getattr(before, n) for n in _CARRIED if getattr(usage, n) is None}
+            known = {n: getattr(before, n) for n in CARRIED_COUNTS if getattr(usage, n) is None}
             usage = replace(usage, **known)
         return render_usage(usage, event.service_tier, self._stamp.input_tokens, self._to, before)
 
@@ -219,9 +220,6 @@ class Encoder:
         if key not in self._seen:
             self._seen.add(key)
             self._to.lose(path, action, reason)
-
-
-_CARRIED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 def _as_delta(event: PartDelta) -> Delta:

@@ -152,7 +152,7 @@ def _guess(data: str, path: str, losses: Losses) -> str | None:
 def _text_source(
     part: DocumentPart, text: str, notes: JsonObject, path: str, losses: Losses
 ) -> JsonObject:
-    cut = notes.get("cut")
+    cut = notes.get("cut") if part.media_type == _PLAIN else None
     if cut == "string":
         return {"type": "content", "content": text}
     if cut:

@@ -36,7 +36,8 @@ def split_system(request: Request, to: Rendering) -> tuple[Json, list[Placed]]:
     if len(head) == 1:
         message = head[0][1]
         spelled = data_of(message.opaque, "message").get("content")
-        return render_content(message.parts, spelled, "messages[0].parts", to) or None, rest
+        content = render_content(message.parts, spelled, "messages[0].parts", to)
+        return None if content == [] else content, rest
     blocks = [b for i, m in head for b in render_blocks(m.parts, f"messages[{i}].parts", to)]
     return blocks or None, rest
 

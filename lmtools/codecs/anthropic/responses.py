@@ -125,8 +125,8 @@ def _usage(response: Response, stamp: Stamp, to: Rendering) -> JsonObject | None
 
 
 def _kind_of_end(opaque: tuple[Opaque, ...]) -> str:
-    """An answer assembled from a stream keeps the note of its stop reason in the end's data."""
-    return "end" if "stop_reason" in data_of(opaque, "end") else "message"
+    """An answer assembled from a stream keeps what hides its stop reason in the end's data."""
+    return "end" if data_of(opaque, "end") else "message"
 
 
 def message_head(id: str | None, stamp: Stamp) -> JsonObject:
@@ -142,7 +142,9 @@ def restore_message(
     absent = data_of(opaque, kinds[0]).get("absent", ())
     for key in tuple(out):
         is_unsaid = key in absent and not out[key]
-        if is_unsaid or any(kept_key(opaque, kind, key) for kind in kinds):
+        # The stop reason was looked up already; the rest may hold one that the finish has overruled.
+        is_kept = key != "stop_reason" and any(kept_key(opaque, kind, key) for kind in kinds)
+        if is_unsaid or is_kept:
             del out[key]
     for kind in kinds:
         out = restore(out, opaque, NAME, kind)

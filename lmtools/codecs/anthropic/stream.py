@@ -60,7 +60,7 @@ from .content import parse_block, parse_citation, signature_state
 from .errors import parse_error_event, plain_message
 from .responses import MESSAGE_KEYS, NULLABLE_KEYS, reading_for, take_constants, take_nulls
 from .spelling import NAME, REDACTED, SIGNATURE
-from .usage import absent_keys, add_cached, parse_stop_reason, parse_usage
+from .usage import CARRIED_COUNTS, absent_keys, add_cached, parse_stop_reason, parse_usage
 
 _END_KEYS = ("stop_reason", "stop_sequence", "stop_details")
 
@@ -100,6 +100,8 @@ class Decoder:
         self._has_calls = False
         self._first_usage = Usage()
         self._end: End | None = None
+        self._last_delta: JsonObject = {}
+        self._earlier: list[JsonObject] = []
 
     def decode(self, frame: SSEEvent) -> list[Event]:
         if self._is_ended or not frame.data or frame.data == "[DONE]":
@@ -343,6 +345,9 @@ class Decoder:
 
     def _message_delta(self, fields: Fields) -> list[Event]:
         events = self._started()
+        if self._end is not None:
+            self._earlier.append(self._last_delta)
+        self._last_delta = {"type": "message_delta", **fields.rest}
         value, counts = fields.object("delta"), fields.object("usage")
         delta = Fields({} if value is None else value, "delta")
         notes = absent_keys(delta, _END_KEYS)
@@ -374,6 +379,8 @@ class Decoder:
         self._is_ended = True
         end = End() if self._end is None else self._end
         wire = extra(fields, "frame")
+        if self._earlier:
+            wire = (*wire, Opaque(NAME, "earlier", {"frames": self._earlier}))
         return [*events, replace(end, wire=wire) if wire else end]
 
     def close(self) -> list[Event]:
@@ -405,19 +412,17 @@ def _compaction(block: _Block) -> Event:
 
 
 def _joined(first: End, then: End) -> End:
-    """Return one end of two message_delta frames; the later one's counts and words win."""
+    """Return the end that two message_delta frames make; the later one's counts and words win."""
     counts = {
-        name: getattr(then.usage, name)
-        if getattr(then.usage, name) is not None
-        else getattr(first.usage, name)
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+        name: getattr(first.usage, name)
+        for name in CARRIED_COUNTS
+        if getattr(then.usage, name) is None
     }
     return replace(
         then,
         finish=then.finish or first.finish,
         stop_sequence=then.stop_sequence or first.stop_sequence,
         usage=replace(then.usage, **counts),
-        opaque=(*then.opaque, *first.opaque),
     )
 
 

@@ -50,8 +50,10 @@ def parse_tool(value: Json, path: str) -> Tool:
     fields = Fields(value, path)
     kind = fields.rest.get("type")
     if kind.__class__ is str and kind != "custom":
+        del fields.rest["type"]
         cache = parse_cache(fields)
-        return BuiltinTool(_VERSION.sub("", kind), cache, fields.kept(NAME, "tool", ()))
+        opaque = fields.kept(NAME, "tool", ("type", "name", "cache_control"), {"type": kind})
+        return BuiltinTool(_VERSION.sub("", kind), cache, opaque)
     notes = {"type": fields.text("type")} if kind is not None else None
     name = fields.required_text("name")
     description, parameters = fields.text("description"), fields.object("input_schema")
@@ -73,13 +75,10 @@ def render_tool(tool: Tool, path: str, to: Rendering) -> JsonObject | None:
         case CustomTool():
             out = _custom(tool, path, to)
         case BuiltinTool():
-            if not data_of(tool.opaque, "tool"):
-                known = _BUILTINS.get(tool.name)
-                if known is None:
-                    return to.drop(path, "anthropic has no built-in tool of this name")
-                out = {"type": known[0], "name": known[1]}
-            else:
-                out = {}
+            found = _builtin(tool)
+            if found is None:
+                return to.drop(path, "anthropic has no built-in tool of this name")
+            out = found
     report_foreign(tool.opaque, NAME, path, to.losses)
     if tool.cache is not None:
         out["cache_control"] = render_cache(tool.cache, f"{path}.cache", to.losses)
@@ -110,6 +109,15 @@ def _custom(tool: CustomTool, path: str, to: Rendering) -> JsonObject:
         path, "emulated", "anthropic has no free text tools; offered as a function with one string"
     )
     return {"name": name, "description": describe(tool), "input_schema": input_schema()}
+
+
+def _builtin(tool: BuiltinTool) -> JsonObject | None:
+    """Return the type word (and the name, where the wire does not keep it) of a built-in tool."""
+    kind = data_of(tool.opaque, "tool").get("type")
+    if kind is not None and _VERSION.sub("", kind) == tool.name:
+        return {"type": kind}
+    known = _BUILTINS.get(tool.name)
+    return None if known is None else {"type": known[0], "name": known[1]}
 
 
 def parse_tool_choice(value: Json, path: str) -> ToolChoice:

@@ -27,6 +27,8 @@ _COUNTS = (
 _USAGE_KEYS = (*_COUNTS, "output_tokens_details", "service_tier")
 _DETAILS = "output_tokens_details"
 _NOTHING = Usage()
+#: Counts that a stream gives again and again; what its end leaves open, an earlier frame said.
+CARRIED_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 #: OpenAI's words for the tier that served, and the nearest of Anthropic's; None: nothing near.
 _TIERS: dict[str, str | None] = {"default": "standard", "auto": None, "flex": None, "scale": None}
@@ -165,12 +167,18 @@ def _report_unsaid(usage: Usage, to: Rendering) -> None:
 
 
 def parse_stop_reason(fields: Fields, has_calls: bool) -> tuple[str | None, JsonObject]:
-    """Take ``stop_reason``; return the canonical word, and the note that keeps an odd original."""
-    word = fields.text("stop_reason")
+    """Take ``stop_reason``; return the canonical word, and the note of a known word that it hides.
+
+    A word of tomorrow stays in the rest, and is a plain stop to everybody else.
+    """
+    word = fields.rest.get("stop_reason")
     if word is None:
         fields.rest.pop("stop_reason", None)
         return None, {"stop_reason": None}
-    finish = _FINISH_OF_WORD.get(word, "stop")
+    if word.__class__ is str and word not in _FINISH_OF_WORD:
+        return "stop", {}
+    fields.text("stop_reason")
+    finish = _FINISH_OF_WORD[word]
     is_plain = _WORD_OF_FINISH[finish] == word and not (has_calls and finish == "stop")
     return finish, {} if is_plain else {"stop_reason": word}
 
@@ -185,8 +193,11 @@ def render_stop_reason(
     data = data_of(opaque, kind)
     if "stop_reason" in data:
         word: str | None = data["stop_reason"]
-        if finish == (None if word is None else _FINISH_OF_WORD.get(word, "stop")):
+        if finish == (None if word is None else _FINISH_OF_WORD[word]):
             return word
+    if finish == "stop" and kept_key(opaque, kind, "stop_reason"):
+        unknown: str = data["rest"]["stop_reason"]
+        return unknown
     if has_calls and finish in (None, "stop"):
         return "tool_use"
     if finish is None:
