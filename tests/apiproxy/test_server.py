@@ -110,6 +110,7 @@ class Site:
     log: io.StringIO
     clients: list[Client]
     waits: threading.Semaphore
+    departures: threading.Semaphore
 
     def await_waiting(self, times: int) -> None:
         """Return when connections have begun to wait for a request so many more times."""
@@ -139,15 +140,19 @@ def serve() -> Iterator[Serve]:
             log=Log("debug", stream=written),
             **options,
         )
-        site = Site(server, written, [], threading.Semaphore(0))
-        waiting = server._admission.waiting
+        site = Site(server, written, [], threading.Semaphore(0), threading.Semaphore(0))
+        waiting, leave = server._admission.waiting, server._admission.leave
 
         def observed(connection) -> bool:
             goes_on = waiting(connection)
             site.waits.release()
             return goes_on
 
-        server._admission.waiting = observed
+        def departed(connection) -> None:
+            leave(connection)
+            site.departures.release()
+
+        server._admission.waiting, server._admission.leave = observed, departed
         server.start()
         sites.append(site)
         return site
@@ -520,7 +525,8 @@ def test_a_bad_head_is_answered_and_ends_the_connection(serve, request_bytes, st
     assert answer.headers["content-type"] == "application/json"
     assert answer.closes
     assert client.at_end()
-    site.server.close(PATIENCE_S)
+    client.leave()
+    assert site.departures.acquire(timeout=PATIENCE_S)
     assert not called
 
 
@@ -535,7 +541,8 @@ def test_what_is_smuggled_behind_a_bad_head_is_not_served(serve):
 
     assert client.read().status == 400
     assert client.at_end()
-    site.server.close(PATIENCE_S)
+    client.leave()
+    assert site.departures.acquire(timeout=PATIENCE_S)
     assert not called
 
 
@@ -1092,11 +1099,11 @@ def test_a_connection_whose_answer_promised_more_ends_when_the_server_does(serve
     end_waiting = site.server._admission.end_waiting
     site.server._admission.end_waiting = lambda: (end_waiting(), closing_began.set())
 
-    closing = threading.Thread(target=site.server.close, args=(PATIENCE_S,))
+    closing = threading.Thread(target=site.server.close, args=(1000.0,))
     closing.start()
 
     assert client.at_end()
-    closing.join(PATIENCE_S / 2)
+    closing.join(PATIENCE_S)
     assert not closing.is_alive()
 
 
