@@ -50,6 +50,9 @@ MAX_ERROR_BODY = 1 << 20
 #: Pages of a model list, each of up to 1000 rows; a server that never ends its list is left.
 MAX_MODEL_PAGES = 100
 
+#: Seconds to wait, after a stream's end marker, for the end of its framing.
+FINISH_S = 0.25
+
 USER_AGENT = f"lmtools/{VERSION}"
 
 
@@ -369,6 +372,7 @@ class Stream:
                 if events:
                     yield events
                     if _is_last(events[-1]):
+                        self.http.finish(FINISH_S)
                         return
             events = self._decode_rest(frames.close())
             if not (events and _is_last(events[-1])):

@@ -1,7 +1,7 @@
 """The ``loopback`` provider: a transport whose other end is the built-in model.
 
 It answers requests as a server of the dialect would, from bytes to bytes through the real codecs,
-so that a program that works with it has exercised everything but the network. For users' own tests::
+so that a program that works with it has exercised everything but the network. For your own tests::
 
     lm = LM(provider_named("loopback"), transport=LoopbackTransport("anthropic"))
 
@@ -60,8 +60,8 @@ class LoopbackTransport:
     """A ``Transport`` without a network. Safe to use from several threads.
 
     ``wire`` is the dialect of what has no path of its own in each, the model list: a dialect's name
-    or a word of ``-loopback-wire``. ``default`` answers for names that are no model here; without it
-    they are 404. ``delay_s`` is the pause of the model ``slow`` before each delta.
+    or a word of ``-loopback-wire``. ``default`` answers for names that are no model here; without
+    it they are 404. ``delay_s`` is the pause of the model ``slow`` before each delta.
     """
 
     def __init__(
@@ -196,6 +196,7 @@ def _refusal(codec: Codec, error: Exception, seed: str) -> _Answer:
     """Return an error in the dialect's form; what is no ApiError is the request's fault."""
     if not isinstance(error, ApiError):
         error = InvalidRequestError(str(error), status=400)
+    error.request_id = error.request_id or f"req_{seed}"
     said: Refusal = codec.render_error(error)
     names = {name.lower() for name, _ in said.headers}
     extra = tuple(pair for pair in _with_id(codec.NAME, seed) if pair[0] not in names)
@@ -268,6 +269,9 @@ class _Body:
                 return piece
         self._ended = True
         return b""
+
+    def finish(self, seconds: float) -> None:
+        self.close()
 
     def close(self) -> None:
         self._closed = not self._ended

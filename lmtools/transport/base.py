@@ -73,6 +73,7 @@ class BodySource(Protocol):
     """Where the bytes of an answer's body come from; its own framing is already taken off."""
 
     def read_some(self) -> bytes: ...
+    def finish(self, seconds: float) -> None: ...
     def close(self) -> None: ...
 
     @property
@@ -132,6 +133,14 @@ class HttpResponse:
     def buffered(self) -> bool:
         """True when the next ``read_some`` returns without waiting."""
         return self._body.buffered
+
+    def finish(self, seconds: float) -> None:
+        """Take the end of a body whose content is known to be complete, then close.
+
+        A stream's end marker may come before the end of its framing. A connection whose body
+        ends within ``seconds`` can carry another exchange; any other is given up.
+        """
+        self._body.finish(seconds)
 
     def close(self) -> None:
         """Give the connection up. A body that was read to its end has done so already."""

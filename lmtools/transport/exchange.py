@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..errors import CancelledError, ProtocolError, TransportError, TruncatedError
 from ..http1 import MAX_HEAD, BodyReader, ResponseHead, head_end, parse_response_head
@@ -20,6 +21,9 @@ Release = Callable[[Connection, bool], None]
 
 # One call encrypts or copies at most this much, so that a cancel is seen in between.
 _SEND_SIZE = 256 * 1024
+
+# Reads behind an end marker; a peer that goes on after them is left.
+_LAST_READS = 4
 
 #: Answers before the answer (100 Continue, 103 Early Hints). More are a peer that never ends.
 _MAX_INTERIM = 32
@@ -170,6 +174,15 @@ class SocketBody:
         while not ready and not self._reader.done:
             ready = self._read()
         return ready
+
+    def finish(self, seconds: float) -> None:
+        """See ``HttpResponse.finish``."""
+        self._idle = seconds
+        with suppress(TransportError):
+            for _ in range(_LAST_READS):
+                if not self.read_some():
+                    break
+        self.close()
 
     def close(self) -> None:
         """Give the connection up; a read that waits in another thread raises CancelledError."""

@@ -59,6 +59,9 @@ class InflatedBody:
     def buffered(self) -> bool:
         return bool(self._input) or self._body.buffered
 
+    def finish(self, seconds: float) -> None:
+        self._body.finish(seconds)
+
     def close(self) -> None:
         self._body.close()
 

@@ -116,6 +116,9 @@ class _MockBody:
         self._ended = True
         return b""
 
+    def finish(self, seconds: float) -> None:
+        self.close()
+
     def close(self) -> None:
         self._closed = True
 

@@ -363,6 +363,46 @@ def test_closing_an_unread_answer_closes_its_connection(serve, transport):
             pass
 
 
+def test_a_finished_answer_returns_its_connection_when_its_framing_ends(serve, transport):
+    """A stream's end marker may come a segment before the last chunk."""
+    marker_read = threading.Event()
+
+    def script(peer):
+        peer.request()
+        peer.send(CHUNKED + b"3\r\nend\r\n")
+        marker_read.wait(5)
+        peer.send(b"0\r\n\r\n")
+        peer.request()
+        peer.answer(b"again")
+
+    server = serve(script)
+    response = transport.send(get(server.url))
+    assert response.read_some() == b"end"
+    marker_read.set()
+    response.finish(5.0)
+
+    assert transport.idle == 1
+    assert transport.send(get(server.url)).read() == b"again"
+
+
+@pytest.mark.parametrize("more", [b"", b"3\r\nxxx\r\n" * 50])
+def test_a_finished_answer_that_does_not_end_is_given_up(serve, transport, more):
+    given_up = threading.Event()
+
+    def script(peer):
+        peer.request()
+        peer.send(CHUNKED + b"3\r\nend\r\n")
+        peer.send(more)
+        given_up.wait(5)
+
+    response = transport.send(get(serve(script).url))
+    assert response.read_some()[:3] == b"end"
+    response.finish(0.0)
+    given_up.set()
+
+    assert (transport.idle, transport.active) == (0, 0)
+
+
 def test_an_answer_that_is_forgotten_gives_its_slot_back(serve, transport):
     def script(peer):
         peer.request()
