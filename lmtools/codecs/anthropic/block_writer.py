@@ -52,6 +52,11 @@ def _is_inline(event: Delta) -> bool:
     return bool(data_of(wire, "frame").get("inline"))
 
 
+def _path(event: Delta) -> str:
+    """Return the path of a part. A text with citations is several parts, so it is near, not exact."""
+    return f"message.parts[{event.part_index}]"
+
+
 class BlockWriter:
     """Frames of the open block; ``open`` begins the next one.
 
@@ -72,11 +77,11 @@ class BlockWriter:
         self._is_custom = False
         self._is_begun = False
 
-    def _lose(self, key: str, action: str, reason: str) -> None:
-        """Record a kind of loss once, however many deltas or parts it happens to."""
-        if key not in self._said:
-            self._said.add(key)
-            self._to.lose(f"message.parts[{self._index}]{key}", action, reason)
+    def _lose(self, path: str, action: str, reason: str) -> None:
+        """Record a loss once, however many deltas it happens to."""
+        if path not in self._said:
+            self._said.add(path)
+            self._to.lose(path, action, reason)
 
     def open(self, index: int, event: Delta | None) -> bytes:
         self._index = index
@@ -142,10 +147,14 @@ class BlockWriter:
         self.has_calls = True
         self._report(event.opaque, "message.parts")
         if event.namespace is not None:
-            self._lose(".namespace", "dropped", "anthropic has no tool namespaces")
+            self._lose(f"{_path(event)}.namespace", "dropped", "anthropic has no tool namespaces")
         self._is_custom = event.kind == "custom"
         if self._is_custom:
-            self._lose("", "emulated", "free text input travels as the string `input` of an object")
+            self._lose(
+                _path(event),
+                "emulated",
+                "free text input travels as the string `input` of an object",
+            )
         id = event.id if event.id is not None else f"toolu_{self._stamp.id}_{self._index}"
         return self._open_json(
             event, {"type": "tool_use", "id": id, "name": event.name or "unnamed"}
@@ -181,13 +190,15 @@ class BlockWriter:
         match event:
             case TextDelta():
                 if event.logprobs:
-                    self._lose(".logprobs", "dropped", "anthropic gives no token probabilities")
+                    self._lose("logprobs", "dropped", "anthropic gives no token probabilities")
                 self._texts.append(event.text)
                 return self._delta({"type": "text_delta", "text": event.text}, event.wire)
             case ThinkingDelta():
                 return self._thinking(event)
             case RefusalDelta():
-                self._lose("", "substituted", "anthropic has no refusal part; sent as text")
+                self._lose(
+                    _path(event), "substituted", "anthropic has no refusal part; sent as text"
+                )
                 return self.text(event.text)
             case AudioDelta():
                 self._lose(
@@ -239,8 +250,7 @@ class BlockWriter:
         return f"{self._json_head}{dumps(text)}}}}}\n\n".encode()
 
     def _citation(self, event: CitationDelta) -> bytes:
-        path = f"message.parts[{event.part_index}]"
-        citation = render_citation(event.citation, path, self._to, "".join(self._texts))
+        citation = render_citation(event.citation, _path(event), self._to, "".join(self._texts))
         if citation is None:
             return b""
         return self._delta({"type": "citations_delta", "citation": citation}, event.wire)
@@ -249,7 +259,11 @@ class BlockWriter:
         content = event.content
         if content.dialect != NAME or content.kind != "delta":
             self._report((content,), "message.parts")
-            self._lose(f".{content.kind}", "dropped", f"only {content.dialect} knows this delta")
+            self._lose(
+                f"message.parts.{content.kind}",
+                "dropped",
+                f"only {content.dialect} knows this delta",
+            )
             return b""
         body = {"index": self._index, "delta": content.data["delta"]}
         return frame({**content.data.get("rest", {}), "type": "content_block_delta", **body})

@@ -146,6 +146,8 @@ def render_tool_choice(choice: ToolChoice, to: Rendering) -> JsonObject | None:
     if choice.forced is not None:
         forced = choice.forced
         name = to.tool_name(forced.name, forced.namespace, "tool_choice.allowed[0]")
+        if forced.kind == "custom":
+            to.lose("tool_choice.allowed[0].kind", "emulated", "offered as a function")
         out |= {"type": "tool", "name": name}
     elif choice.allowed:
         to.lose(

@@ -199,6 +199,8 @@ def render_stop_reason(
         unknown: str = data["rest"]["stop_reason"]
         return unknown
     if has_calls and finish in (None, "stop"):
+        action = "defaulted" if finish is None else "substituted"
+        to.lose("finish", action, "the answer holds calls; sent as tool_use")
         return "tool_use"
     if finish is None:
         to.lose("finish", "defaulted", "not reported; sent as end_turn")
