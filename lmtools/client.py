@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from .codecs import codec_named, count_codec_named
@@ -68,11 +68,12 @@ class Call:
 
 
 class LM:
-    """A provider with its credential and transport. Closing it closes a transport that it made itself.
+    """A provider with its credential and transport. Closing it closes a transport that it made
+    itself.
 
-    ``provider`` is a name of the provider table, or a ``Backend``. Without ``api_key`` the provider's
-    environment variables are looked at. ``retries`` is how often a request is sent again after an
-    error that may pass (429, 5xx, no connection), before anything of the answer was used;
+    ``provider`` is a name of the provider table, or a ``Backend``. Without ``api_key`` the
+    provider's environment variables are looked at. ``retries`` is how often a request is sent again
+    after an error that may pass (429, 5xx, no connection), before anything of the answer was used;
     ``on_retry(error, attempt, seconds)`` hears of each before the wait, attempt 1 being the first.
     """
 
@@ -102,7 +103,7 @@ class LM:
         self._owned = transport is None
         self._transport = transport if transport is not None else HttpTransport()
 
-    def __enter__(self) -> LM:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -166,7 +167,10 @@ class LM:
     # Sending
 
     def send(self, call: Call, watch: Watch | None = None) -> HttpResponse:
-        """Send a call; return the raw answer, its body unread. An error status raises its ApiError."""
+        """Send a call.
+
+        Return the raw answer, its body unread. An error status raises its ApiError.
+        """
         attempt = 0
         while True:
             try:
@@ -178,7 +182,7 @@ class LM:
                 wait = schedule(attempt, error.retry_after)
                 if self._on_retry is not None:
                     self._on_retry(error, attempt, wait)
-            pause(wait * random.uniform(1.0, 1.1), watch)  # noqa: S311 - jitter, not a secret
+            pause(wait * random.uniform(1.0, 1.1), watch)
 
     def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:
         response = self._transport.send(call.http, watch)
@@ -233,7 +237,7 @@ class LM:
             return loads(body.decode("utf-8"))
         except (ProtocolError, UnicodeDecodeError) as error:
             raise ProtocolError(
-                f"{title} answered 200 with a body of {len(body)} bytes that is not JSON; check -provider-url",
+                f"{title} answered 200 with {len(body)} bytes that are not JSON; check -provider-url",
                 provider=self.backend.provider.name,
             ) from error
 
@@ -312,7 +316,8 @@ class LM:
 
 
 class Stream:
-    """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it all.
+    """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it
+    all.
 
     The last event is an ``End`` or a ``StreamError``, always.
     """
@@ -330,7 +335,7 @@ class Stream:
     def losses(self) -> Losses:
         return self._decoder.losses
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -342,7 +347,10 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """Leave the stream; an unfinished answer's connection is closed, so that the provider stops."""
+        """Leave the stream.
+
+        An unfinished answer's connection is closed, so that the provider stops.
+        """
         if self.http is not None:
             self.http.close()
 

@@ -11,12 +11,14 @@ from .errors import (
     ServerError,
 )
 
-#: Seconds. A server that asks for more than this is believed, but not waited for: the caller is told.
+#: Seconds. A server that asks for more than this is believed, but not waited for: the caller is
+#: told.
 LONGEST_WAIT_S = 60.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_STEP_S = 8.0
 
-#: Errors after which the same request may succeed, and which came before any of the answer was used.
+#: Errors after which the same request may succeed, and which came before any of the answer was
+#: used.
 _RETRYABLE = (ApiTimeoutError, ConnectError, RateLimitError, ServerError)
 
 

@@ -18,6 +18,7 @@ from ..errors import (
     ProtocolError,
     RequestError,
 )
+from ..flags import nearest
 from ..http1 import find
 from ..secret import Secret
 from ..types import Json
@@ -25,7 +26,7 @@ from .exchange import Asked, Back, count, incoming, request_id_headers, serve
 from .inbound import Exchange
 from .log import ExchangeEntry
 from .options import map_model
-from .refuse import as_api_error, asker_dialect, local_error, send_refusal
+from .refuse import as_api_error, asker_dialect, local_error, loggable, send_refusal
 
 #: Characters of a client's own ``x-request-id`` that are taken over; a longer one gets ours.
 MAX_REQUEST_ID = 128
@@ -81,11 +82,13 @@ class App:
         except LMError as error:
             if http.status is not None or error.code == "cancelled":
                 raise
-            entry.error = f"{error.code}: {error}"
+            entry.error = loggable(error)
+            failure = as_api_error(error)
+            failure.request_id = failure.request_id or entry.request_id
             headers = request_id_headers(entry)
             if isinstance(error, MethodError):
                 headers += (("Allow", error.allowed),)
-            send_refusal(http, codec_named(dialect), as_api_error(error), headers)
+            send_refusal(http, codec_named(dialect), failure, headers)
 
     def _request_id(self, http: Exchange) -> str:
         """Return the client's own request id when it is a plain word, else one of ours."""
@@ -241,11 +244,9 @@ def _find(http: Exchange) -> Route:
 
 def _near(path: str) -> str:
     """Say which path was probably meant: a doubled or a missing /v1 is the usual slip."""
-    tail = path.rstrip("/").rpartition("/v1")[2] or path.rstrip("/")
-    for known in ROUTES:
-        if known != "/" and (known == f"/v1{tail}" or known == tail):
-            return f"did you mean {known}?"
-    return "GET / lists what is served"
+    tail = path[:100].rstrip("/").rpartition("/v1")[2]
+    near = nearest(f"/v1{tail}", ROUTES) or nearest(tail, ROUTES)
+    return f"did you mean {near[0]}?" if near else "GET / lists what is served"
 
 
 class MethodError(InvalidRequestError):

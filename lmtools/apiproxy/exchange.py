@@ -1,8 +1,8 @@
 """One proxied exchange: parse (client's dialect), render (backend's), send, and back.
 
-The client's codec and the backend's never meet; between them stand canonical values. A stream's 200 is
-held until the first meaningful event, so that a failure before it reaches the client as a true HTTP
-status, or until a ping is due, whichever comes first. After the 200 an error is the dialect's
+The client's codec and the backend's never meet; between them stand canonical values. A stream's 200
+is held until the first meaningful event, so that a failure before it reaches the client as a true
+HTTP status, or until a ping is due, whichever comes first. After the 200 an error is the dialect's
 terminal event.
 """
 
@@ -16,12 +16,25 @@ from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
 from ..errors import CancelledError, ConfigError, LMError
 from ..providers.estimate import estimate_tokens
-from ..types import Event, Request, StreamError, Usage, stream_error, to_exception
+from ..types import (
+    End,
+    Event,
+    Request,
+    Start,
+    StreamError,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+    stream_error,
+    to_exception,
+)
 from .inbound import Exchange
 from .log import ExchangeEntry, Log
 from .options import ModelRule, map_model
+from .refuse import loggable
 
-#: Seconds of silence after which a stream gets a ping. Claude Code takes 20 s of silence for a stall.
+#: Seconds of silence after which a stream gets a ping. Claude Code takes 20 s of silence for a
+#: stall.
 PING_INTERVAL_S = 15.0
 #: Bytes of ``x-lmtools-loss``: proxies and clients bound header blocks, some at 8 KiB.
 MAX_LOSS_HEADER = 2048
@@ -107,6 +120,7 @@ class _Streamed:
         self._http = asked.http
         self._encoder: StreamEncoder = asked.codec.stream_encoder(asked.request, stamp)
         self._begun = False
+        self._finished = False
         self._held = b""
 
     def run(self) -> None:
@@ -122,8 +136,6 @@ class _Streamed:
             self._fail(error)
         if self._begun and not self._finished:
             self._http.end(self._encoder.close())
-
-    _finished = False
 
     def _relay(self, stream: Stream) -> None:
         for batch in stream.batches():
@@ -144,10 +156,10 @@ class _Streamed:
 
     def _observe(self, batch: list[Event]) -> None:
         for event in (batch[0], batch[-1]):
-            if event.type == "start" or event.type == "end":
+            if isinstance(event, Start | End):
                 _note_usage(self._asked.entry, event.usage)
-            elif event.type == "error":
-                self._asked.entry.error = f"{event.code}: {event.message}"
+            elif isinstance(event, StreamError):
+                self._asked.entry.error = f"{event.code}: mid-stream"
 
     def _begin(self) -> None:
         if not self._begun:
@@ -166,7 +178,7 @@ class _Streamed:
         self._http.end(self._held + self._encoder.close())
 
     def _fail(self, error: LMError) -> None:
-        self._asked.entry.error = f"{error.code}: {error}"
+        self._asked.entry.error = loggable(error)
         self._held += self._encoder.encode(stream_error(error))
 
     def _ping(self) -> None:
@@ -175,7 +187,12 @@ class _Streamed:
 
 
 def _is_meaningful(event: Event) -> bool:
-    """Tell whether an event shows that the answer really began: content, a call, or an end."""
+    """Tell whether an event shows that the answer really began: content, a call, or an end.
+
+    A block that was only opened is not content: a provider that is overloaded says so after it.
+    """
+    if isinstance(event, TextDelta | ThinkingDelta):
+        return bool(event.text)
     return event.type not in ("start", "opaque", "error")
 
 
@@ -199,7 +216,10 @@ def _log_losses(log: Log, entry: ExchangeEntry, losses: tuple[Loss, ...]) -> Non
 
 
 def loss_header(losses: tuple[Loss, ...]) -> str:
-    """Return losses as one header value: ``path;action``, comma separated, printable ASCII, bounded."""
+    """Return losses as one header value.
+
+    ``path;action``, comma separated, printable ASCII, bounded.
+    """
     shown: list[str] = []
     room = MAX_LOSS_HEADER
     for i, loss in enumerate(losses):
@@ -232,7 +252,7 @@ def count(asked: Asked, back: Back) -> int:
     except LMError as error:
         if error.status in (400, 401, 403, 413):
             raise
-        back.log.warn(
+        back.log.warning(
             "count_tokens: estimated", request_id=asked.entry.request_id, error=error.code
         )
         return estimate_tokens(asked.request)

@@ -25,6 +25,17 @@ def as_api_error(error: LMError) -> ApiError:
     )
 
 
+def loggable(error: LMError) -> str:
+    """Return an error for the log.
+
+    A provider's own words stay out, since they may quote the prompt.
+    """
+    if isinstance(error, ApiError) and error.provider is not None:
+        said = f" ({error.provider_code})" if error.provider_code else ""
+        return f"{error.code}: {error.provider} answered {error.status}{said}"
+    return f"{error.code}: {error}"
+
+
 def local_error(status: int, message: str) -> ApiError:
     """Return an error of the proxy's own with the code that its status suggests."""
     return api_error(code_for_status(status), message, status=status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from types import TracebackType
+from typing import Self
 
 from ..client import LM
 from ..keys import load_keys
@@ -26,8 +27,8 @@ DRAIN_S = 30.0
 class Server:
     """A proxy for programs that embed it.
 
-    ``start`` listens and returns the port; ``close`` drains. A context manager does both. ``transport``
-    replaces the way to the provider, for tests.
+    ``start`` listens and returns the port; ``close`` drains. A context manager does both.
+    ``transport`` replaces the way to the provider, for tests.
     """
 
     def __init__(
@@ -68,11 +69,11 @@ class Server:
         return self._http.start()
 
     def close(self, drain_s: float = DRAIN_S) -> None:
-        """Stop accepting, let running exchanges end for ``drain_s`` seconds, close the transport."""
+        """Stop accepting, give running exchanges ``drain_s`` seconds, close the transport."""
         self._http.close(drain_s)
         self._transport.close()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -7,9 +7,9 @@ A dialect is a wire language. Its codec is a module with pure functions in pairs
     stream     stream_decoder (client)     stream_encoder  (server)
     error      parse_error    (client)     render_error    (server)
 
-Every proxied exchange is: parse (client's dialect), canonical, render (backend's dialect), and back.
-The canonical request is the only memory: response-side functions get the request as the client
-sent it, before its model was mapped.
+Every proxied exchange is: parse (client's dialect), canonical, render (backend's dialect), and
+back. The canonical request is the only memory: response-side functions get the request as the
+client sent it, before its model was mapped.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ ACTIONS = frozenset({"dropped", "clamped", "substituted", "emulated", "defaulted
 class Loss:
     """One thing that the target cannot say as the source said it.
 
-    ``path`` is the canonical path (``messages[2].parts[0].cache``), with the dialect's own key as its
-    last step for opaque data (``messages[2].parts[0].citations``). Recorded at the line where it happens.
+    ``path`` is the canonical path (``messages[2].parts[0].cache``), with the dialect's own key as
+    its last step for opaque data (``messages[2].parts[0].citations``). Recorded at the line where
+    it happens.
     """
 
     path: str
@@ -51,7 +52,10 @@ Losses = list[Loss]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as it came over the wire. ``headers`` hold only what the server's allow-list lets in."""
+    """A request as it came over the wire.
+
+    ``headers`` hold only what the server's allow-list lets in.
+    """
 
     body: Json
     path: str = ""
@@ -80,7 +84,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the shell gives an answer: id, time (Unix seconds), the client-visible model, an estimate.
+    """What the shell gives an answer: id, time (Unix seconds), the client-visible model, an
+    estimate.
 
     Further ids are made from ``id`` and an index. ``input_tokens`` is for dialects that must give a
     number before the provider has.
@@ -99,20 +104,21 @@ THINKING_FORMS = frozenset({"enabled", "adaptive", "disabled", "effort"})
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the receiving side takes. Data made by ``providers``; codecs read it, and hold no model table.
+    """What the receiving side takes. Data made by ``providers``; codecs read it, and hold no model
+    table.
 
     The defaults describe a server of the dialect that takes everything as sent, which is what the
     identity law renders for.
 
     ``default_max_tokens``   sent when the request has no limit and the dialect requires one
     ``max_output_tokens``    larger limits are clamped to it; None is unknown
-    ``limits_field``         the name of the limits field (Chat: max_tokens or max_completion_tokens); None keeps
-                             the spelling of the request, else the dialect's default
-    ``thinking``             the forms it takes (``THINKING_FORMS``); None: not known, everything goes as sent
+    ``limits_field``         the name of the limits field (Chat: max_tokens, max_completion_tokens);
+                             None keeps the request's spelling, else the dialect's default
+    ``thinking``             the forms it takes (``THINKING_FORMS``); None: not known, all as sent
     ``efforts``              the effort words it takes; None: not known
     ``effort_map``           words it does not take, and the nearest it does
     ``reasoning_field``      Chat: where thinking goes back in assistant messages; None: nowhere
-    ``system``               where system messages may stand: anywhere, first (a leading run only), none
+    ``system``               where system messages may stand: anywhere, first (a leading run), none
     ``developer``            it knows the role ``developer``
     ``stop``                 it knows stop sequences
     ``sampling``             it takes temperature, top_p and top_k

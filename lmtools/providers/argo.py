@@ -10,8 +10,9 @@ from ..types import Json, ModelInfo
 def parse_models(body: Json) -> tuple[ModelInfo, ...]:
     """Return the models of an Argo list, under the ids that its chat endpoints take.
 
-    Three forms are served: a bare list of names, ``{"models": [...]}`` and ``{"data": [...]}``, with
-    strings or objects inside. ``internal_id`` is what a request must name; ``id`` is then the label.
+    Three forms are served: a bare list of names, ``{"models": [...]}`` and ``{"data": [...]}``,
+    with strings or objects inside. ``internal_id`` is what a request must name; ``id`` is then the
+    label.
     """
     rows = body
     if isinstance(body, dict):

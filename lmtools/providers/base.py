@@ -39,7 +39,7 @@ class Provider:
     ``real_models``   model names mean the vendors' models, so that facts follow from them
     ``parse_models``  reads the model list where it is not the dialect's own
     ``manners``       Target fields that hold for every model of this server
-    ``compatible``    Target fields instead of ``manners`` when the user gave an address of their own
+    ``compatible``    Target fields instead of ``manners`` at an address that the user gave
     """
 
     name: str
@@ -69,7 +69,10 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A provider at an address, with a credential. Its repr shows neither key nor user information."""
+    """A provider at an address, with a credential.
+
+    Its repr shows neither key nor user information.
+    """
 
     provider: Provider
     base_url: str
@@ -85,7 +88,7 @@ class Backend:
         return None if path is None else self.base_url + path
 
     def headers(self, dialect: str) -> Headers:
-        """Return the headers that every request of that dialect carries, the credential among them."""
+        """Return the headers of every request in that dialect, the credential among them."""
         found: list[tuple[str, str]] = []
         style = self.provider.auth.get(dialect, "none")
         if self.secret is not None and style == "bearer":
@@ -173,7 +176,8 @@ def open_backend(
         )
     if need_key and secret is None and provider.key_required and not base_url:
         raise ConfigError(
-            f"{provider.title} needs a key: give -api-key-file, or set {_either(provider.env_keys)}",
+            f"{provider.title} needs a key: "
+            f"give -api-key-file, or set {_either(provider.env_keys)}",
             provider=provider.name,
             env_keys=provider.env_keys,
         )
@@ -197,7 +201,8 @@ def read_base_url(address: str, suffixes: tuple[str, ...] = ()) -> str:
         parts, port_ok = urlsplit(""), False
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
         raise ConfigError(
-            f"address {_masked(address)!r}: expected http://host[:port]/path or https://...; check -provider-url"
+            f"address {_masked(address)!r}: expected http://host[:port]/path or https://...; "
+            f"check -provider-url"
         )
     if parts.username is not None or parts.password is not None:
         raise ConfigError(

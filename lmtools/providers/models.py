@@ -1,12 +1,13 @@
 """What is known about models by their names: limits, forms of thinking, manners.
 
 Names come in several spellings: ``claude-opus-4-7-20260115``, ``anthropic.claude-opus-4-7``, Argo's
-``claudeopus47``; ``gpt-5.1``, ``gpt51``, ``gpto3mini``. A family and a version are read from the name,
-and facts follow from the version, so that the next model of a family starts with the manners of the
-newest known one. A name of no known family gets no facts, and its requests go as they were said.
+``claudeopus47``; ``gpt-5.1``, ``gpt51``, ``gpto3mini``. A family and a version are read from the
+name, and facts follow from the version, so that the next model of a family starts with the manners
+of the newest known one. A name of no known family gets no facts, and its requests go as they were
+said.
 
-Sources: Anthropic's model list (limits, thinking types and effort words per model), OpenAI's model and
-reasoning pages and its error texts for refused effort words, and probes of the Argo gateway.
+Sources: Anthropic's model list (limits, thinking types and effort words per model), OpenAI's model
+and reasoning pages and its error texts for refused effort words, and probes of the Argo gateway.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _version(major: str, minor: str | None) -> Version:
 def facts(model: str, dialect: str) -> Facts:
     """Return the Target fields that the model's name decides; empty for an unknown name.
 
-    Facts are about a model in its maker's dialect. A server that speaks another one for it (a Claude
-    behind a Chat endpoint) translates by rules that nobody here knows.
+    Facts are about a model in its maker's dialect. A server that speaks another one for it (a
+    Claude behind a Chat endpoint) translates by rules that nobody here knows.
     """
     read = read_name(model)
     if read is None or (read.family.startswith("claude-") != (dialect == "anthropic")):

@@ -58,8 +58,8 @@ OPENAI = Provider(
         "name_rule": r"^[a-zA-Z0-9_-]{1,64}$",
         "id_length": 40,
     },
-    # A compatible server (vLLM, llama.cpp, SGLang, a gateway): the older names, and reasoning handed back
-    # where such servers give it.
+    # A compatible server (vLLM, llama.cpp, SGLang, a gateway): the older names, and reasoning
+    # handed back where such servers give it.
     compatible={
         "limits_field": "max_tokens",
         "stream_usage": True,
