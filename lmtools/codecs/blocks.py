@@ -1,8 +1,8 @@
-"""Framing of parts as blocks: one open at a time, numbered without gaps, whatever order the deltas have.
+"""Framing of parts as blocks: one open at a time, numbered without gaps, for any deltas.
 
 Anthropic and Responses streams frame each part by a start and a stop; the events of other dialects
-do not, and parts of parallel tool calls come interleaved. ``Framing`` turns any sequence of deltas into
-actions in an order that a block-framed stream allows::
+do not, and parts of parallel tool calls come interleaved. ``Framing`` turns any sequence of deltas
+into actions in an order that a block-framed stream allows::
 
     (OPEN, index, event)    the block begins; ``event`` is its first delta, content included
     (DELTA, index, event)   one more delta of the open block
@@ -13,9 +13,9 @@ What may wait, and for how long:
 * Text-like parts (text, thinking, refusal, audio) end when a delta of another part comes, and begin
   again as a further block if they go on: text is never held back by text.
 * A call is not cut in two. Deltas of other parts wait until it is complete: its PartEnd came, the
-  stream ended, or the brackets of its arguments are balanced (looked at only when another part asks,
-  and never in the free text of a custom call).
-  After that, a later fragment of it can only be blank; anything else is counted in ``lost``.
+  stream ended, or the brackets of its arguments are balanced (looked at only when another part
+  asks, and never in the free text of a custom call). After that, a later fragment of it can only be
+  blank; anything else is counted in ``lost``.
 * A whole part (PartDelta) ends when anything else comes.
 
 Everything is linear: a waiting delta is stored once, and argument text is scanned once.
@@ -62,7 +62,7 @@ Key = tuple[int, str]
 
 
 class Balance:
-    """Whether the brackets of a JSON text, fed in fragments, are balanced. Scans each character once."""
+    """Whether the brackets of a JSON text are balanced. Scans each character once."""
 
     __slots__ = ("_depth", "_in_string", "_is_escaped", "_seen")
 

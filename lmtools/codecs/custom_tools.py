@@ -1,7 +1,8 @@
 """Custom tools (free text in, OpenAI's ``type: custom``) where a dialect knows only JSON objects.
 
-The tool is offered as a function with one string ``input``, its grammar quoted in the description, and
-the calls come back as text: whole (``unwrap_input``) or from the fragments of a stream (``InputReader``).
+The tool is offered as a function with one string ``input``, its grammar quoted in the description,
+and the calls come back as text: whole (``unwrap_input``) or from the fragments of a stream
+(``InputReader``).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def wrap_input(text: Json) -> JsonObject:
 
 
 def unwrap_input(input: Json) -> str:
-    """Return the text of a call: models also give the bare text, or another key, or more of them."""
+    """Return the text of a call; models also give it bare, or under another key."""
     if isinstance(input, str):
         return input
     if isinstance(input, dict):
@@ -64,8 +65,8 @@ def unwrap_input(input: Json) -> str:
 class InputReader:
     """Fragments of ``{"input": "..."}`` to fragments of the text.
 
-    A call that has another shape is held back until ``close`` and unwrapped there. States: before the
-    text (``opening``), in it (``inside``), after it (``done``), or another shape (``other``).
+    A call that has another shape is held back until ``close`` and unwrapped there. States: before
+    the text (``opening``), in it (``inside``), after it (``done``), or another shape (``other``).
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """What the headers of a refusal say: when to come back, and how the server names the exchange.
 
 ``Retry-After`` is seconds or an HTTP date (RFC 9110, 10.2.3); the date is measured against the
-answer's own ``Date``, so no clock is needed here. ``retry-after-ms`` is OpenAI's and Anthropic's finer
-word for the same, and wins.
+answer's own ``Date``, so no clock is needed here. ``retry-after-ms`` is OpenAI's and Anthropic's
+finer word for the same, and wins.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .base import Headers
 
 _REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
 _DATE = re.compile(r"[A-Za-z]{3}, (\d\d) ([A-Za-z]{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def find_header(headers: Headers, name: str) -> str | None:

@@ -6,8 +6,8 @@
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}
     {"type": "content_block_stop", "index": 0}
 
-A start holds every key that clients append to (``text``, ``thinking``, ``signature``, ``input``), empty: the
-official stream helpers fail without them.
+A start holds every key that clients append to (``text``, ``thinking``, ``signature``, ``input``),
+empty: the official stream helpers fail without them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _is_inline(event: Delta) -> bool:
 
 
 def _path(event: Delta) -> str:
-    """Return the path of a part. A text with citations is several parts, so it is near, not exact."""
+    """Return the path of a part: near it, since the citations of a text are parts too."""
     return f"message.parts[{event.part_index}]"
 
 

@@ -1,10 +1,10 @@
 """Content blocks and parts, both ways.
 
 One block is one part, except that a text block's ``citations`` become CitationParts after its
-TextPart. What the provider ran itself are BuiltinCallPart (``server_tool_use``, ``mcp_tool_use``) and
-BuiltinResultPart (every ``*_tool_result``); blocks with no canonical form (``search_result``,
-``container_upload``, ``tool_reference``, ``compaction``, types of tomorrow) are OpaqueParts in their
-places. What nobody took stays in the part's Opaque of kind ``block``.
+TextPart. What the provider ran itself are BuiltinCallPart (``server_tool_use``, ``mcp_tool_use``)
+and BuiltinResultPart (every ``*_tool_result``); blocks with no canonical form (``search_result``,
+``container_upload``, ``tool_reference``, ``compaction``, types of tomorrow) are OpaqueParts in
+their places. What nobody took stays in the part's Opaque of kind ``block``.
 """
 
 from __future__ import annotations

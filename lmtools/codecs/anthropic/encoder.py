@@ -1,8 +1,9 @@
 """Streamed answers of the Messages API, written: events to frames.
 
-Whatever the events are, the frames keep the order that clients check: ``message_start``, then per block
-start, deltas and stop with indexes that count up, then ``message_delta`` and ``message_stop``; or ``error``,
-after which nothing comes. Pings may stand anywhere. A signature goes out right before its block ends.
+Whatever the events are, the frames keep the order that clients check: ``message_start``, then per
+block start, deltas and stop with indexes that count up, then ``message_delta`` and
+``message_stop``; or ``error``, after which nothing comes. Pings may stand anywhere. A signature
+goes out right before its block ends.
 
 The text delta, which is nearly every frame, is one small template around the escaped text.
 """
@@ -68,7 +69,7 @@ _GRAMMAR = frozenset(
 class Encoder:
     """Events in, bytes out. ``losses`` name each kind of loss once, not once a chunk."""
 
-    def __init__(self, request: Request, stamp: Stamp) -> None:
+    def __init__(self, stamp: Stamp) -> None:
         self._stamp = stamp
         self._to = Rendering(answer=True)
         self._framing = Framing()
@@ -86,9 +87,13 @@ class Encoder:
     def encode(self, event: Event) -> bytes:
         if self._is_ended:
             return b""
-        if isinstance(event, TextDelta) and self._framing.open == (event.part_index, "text"):
-            if not (event.wire or event.opaque or event.logprobs):
-                return self._block.text(event.text)
+        # Nearly every event: one more text for the open block, with nothing beside it.
+        if (
+            event.__class__ is TextDelta
+            and self._framing.open == (event.part_index, "text")
+            and not (event.wire or event.opaque or event.logprobs)
+        ):
+            return self._block.text(event.text)
         match event:
             case Start():
                 return self._start(event)
@@ -257,4 +262,4 @@ def _argument_text(part: ToolCallPart) -> str:
 
 
 def stream_encoder(request: Request, stamp: Stamp) -> Encoder:
-    return Encoder(request, stamp)
+    return Encoder(stamp)

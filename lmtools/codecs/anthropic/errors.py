@@ -2,11 +2,12 @@
 
 ::
 
-    {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_..."}
+    {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id":
+    "req_..."}
 
-The same object is the body of a refusal, an event in a stream, and now and then the body of an answer
-with status 200. The type word decides; texts are looked at last, and only to tell apart what the API gives one
-word to (a prompt that is too long, a model that does not exist).
+The same object is the body of a refusal, an event in a stream, and now and then the body of an
+answer with status 200. The type word decides; texts are looked at last, and only to tell apart what
+the API gives one word to (a prompt that is too long, a model that does not exist).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from ..fields import Fields, restore
 from ..text import loads
 from .spelling import NAME, data_of
 
-#: type word -> (canonical code, HTTP status). Source: the SDK's error classes and the API's error page.
+#: type word -> (canonical code, HTTP status). Source: the SDK's error classes and the API's error
+#: page.
 ERROR_TYPES: dict[str, tuple[str, int]] = {
     "invalid_request_error": ("invalid_request", 400),
     "authentication_error": ("auth", 401),

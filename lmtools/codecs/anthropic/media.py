@@ -9,7 +9,8 @@
     {"type": "content", "content": "plain text" | [text blocks]}              documents only
 
 A text document is base64 in the canonical part; how its text was cut into blocks is spelling. Other
-sources (images inside ``content``, types of tomorrow) have no canonical form, and the block stays opaque.
+sources (images inside ``content``, types of tomorrow) have no canonical form, and the block stays
+opaque.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _PLAIN = "text/plain"
 
 
 def parse_source(fields: Fields) -> tuple[dict[str, Any], tuple[Opaque, ...]] | None:
-    """Take ``source``; return the arguments of a media part and what was kept, None if it has no such form.
+    """Take ``source``; return a media part's arguments and what was kept; None if no part fits.
 
     When None is returned, ``fields`` still holds the source.
     """
@@ -169,7 +170,7 @@ def _text_source(
 
 
 def _cut(text: str, lengths: list[int]) -> list[str] | None:
-    """Return the pieces of these lengths that one line feed each joined, None if they no longer fit."""
+    """Return the pieces of these lengths that line feeds joined, None if they no longer fit."""
     pieces, start = [], 0
     for length in lengths:
         pieces.append(text[start : start + length])

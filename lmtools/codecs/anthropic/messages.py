@@ -1,7 +1,8 @@
 """Where messages stand: the top-level ``system``, roles, and results that must share one turn.
 
 The API knows the roles user and assistant, and system with a beta. Tool results stand in user
-messages, all results of one turn in one: consecutive canonical ``tool`` messages become one message.
+messages, all results of one turn in one: consecutive canonical ``tool`` messages become one
+message.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _holds_results(message: Message) -> bool:
 
 
 def _shares_turn(turn: Message, message: Message) -> bool:
-    """Tell whether the results of ``message`` belong into the same user message as those of ``turn``.
+    """Tell whether the results of ``message`` belong into one user message with those of ``turn``.
 
     Two user messages of this dialect stay two, as they came.
     """

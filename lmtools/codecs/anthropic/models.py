@@ -4,7 +4,8 @@
 
     GET /v1/models          {"data": [{"type": "model", "id": "claude-...", "display_name": "...",
                              "created_at": "2026-04-14T00:00:00Z", "max_input_tokens": 1000000,
-                             "max_tokens": 128000, ...}], "has_more": false, "first_id": ..., "last_id": ...}
+                             "max_tokens": 128000, ...}], "has_more": false, "first_id": ...,
+                             "last_id": ...}
     POST /v1/messages/count_tokens   a request without its limit; {"input_tokens": 576}
 """
 
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 
 from ...errors import ProtocolError, RequestError
 from ...types import Json, JsonObject, ModelInfo, Request
-from ..base import Incoming, Loss, Rendered, Target
+from ..base import Incoming, Rendered, Target
 from ..fields import Fields, restore
 from .requests import parse_request, render_request
 from .spelling import NAME

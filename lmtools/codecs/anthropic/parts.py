@@ -38,7 +38,7 @@ from .spelling import NAME, REDACTED, SIGNATURE, data_of, kept_key, put, render_
 
 @dataclass(slots=True)
 class Rendering:
-    """What renderers know beside the part. ``answer``: the blocks go to a client, not to the API."""
+    """What renderers know beside the part. ``answer``: it goes to a client, not to the API."""
 
     target: Target = Target()
     names: WireNames = WireNames()
@@ -72,7 +72,7 @@ class Rendering:
 def render_content(
     parts: Sequence[Part], spelled: Json, path: str, to: Rendering
 ) -> str | list[JsonObject]:
-    """Return the blocks of parts; a string for one plain text part, unless it was ``spelled`` "list"."""
+    """Return the blocks of parts; a string for one plain text, unless ``spelled`` is "list"."""
     blocks = render_blocks(parts, path, to)
     if spelled != "list" and len(blocks) == 1 and len(blocks[0]) == 2 and "text" in blocks[0]:
         text: str = blocks[0]["text"]
@@ -148,8 +148,9 @@ def render_citation(
 ) -> JsonObject | None:
     """Return a citation of ``text``.
 
-    Requests carry only citations that came from this dialect: the API checks their indexes. A client
-    gets the others in the form of a web search result, without the index that only the API can give.
+    Requests carry only citations that came from this dialect: the API checks their indexes. A
+    client gets the others in the form of a web search result, without the index that only the API
+    can give.
     """
     report_foreign(part.opaque, NAME, path, to.losses)
     kind = data_of(part.opaque, "citation").get("type")

@@ -3,11 +3,11 @@
 ::
 
     "thinking": {"type": "enabled", "budget_tokens": 31999, "display": "summarized" | "omitted"}
-    "thinking": {"type": "adaptive" | "disabled"}
-    "output_config": {"effort": "low" | ... | "max", "format": {"type": "json_schema", "schema": {...}}}
+    "thinking": {"type": "adaptive" | "disabled"} "output_config": {"effort": "low" | ... | "max",
+    "format": {"type": "json_schema", "schema": {...}}}
 
-The target's ``thinking`` forms decide what is said; without them everything goes as it is. A budget must
-stay below ``max_tokens`` and be at least 1024, else the API answers 400.
+The target's ``thinking`` forms decide what is said; without them everything goes as it is. A budget
+must stay below ``max_tokens`` and be at least 1024, else the API answers 400.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DEFAULT_EFFORT = "high"
 def parse_reasoning(
     body: Fields,
 ) -> tuple[Reasoning | None, OutputFormat | None, tuple[Opaque, ...]]:
-    """Take ``thinking`` and ``output_config`` off a body; also return what belongs to the request."""
+    """Take ``thinking`` and ``output_config``; also return what belongs to the request."""
     config = body.object("output_config")
     effort: str | None = None
     output: OutputFormat | None = None
@@ -99,7 +99,7 @@ class Plan:
 
 
 def plan_reasoning(request: Request, to: Rendering) -> Plan:
-    """Return the target's way to say what the request wants. Limits are seen to by ``fit_budget``."""
+    """Return the target's way to say what is wanted; ``fit_budget`` sees to the limits."""
     wanted = request.reasoning
     if wanted is None:
         return Plan()

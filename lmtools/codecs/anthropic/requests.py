@@ -1,8 +1,8 @@
 """Requests of the Messages API, both ways.
 
-Top-level ``system`` is a leading system message of the canonical request. Everything that no field below
-takes (``context_management``, ``container``, ``mcp_servers``, ``inference_geo``, ``speed`` ...) stays in the
-request's Opaque of kind ``body``, and goes back out in its place.
+Top-level ``system`` is a leading system message of the canonical request. Everything that no field
+below takes (``context_management``, ``container``, ``mcp_servers``, ``inference_geo``, ``speed``
+...) stays in the request's Opaque of kind ``body``, and goes back out in its place.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ def _limit(request: Request, plan: Plan, to: Rendering) -> int:
     if limit is None:
         limit = to.target.default_max_tokens or DEFAULT_MAX_TOKENS
         if plan.mode == "enabled" and plan.budget is not None:
-            # The limit covers the reasoning too; without room the answer would be cut before it began.
+            # The limit covers the reasoning too; without room the answer would be cut before it
+            # began.
             limit = max(limit, plan.budget + DEFAULT_MAX_TOKENS)
         limit = limit if largest is None else min(limit, largest)
         to.lose("max_tokens", "defaulted", f"anthropic requires a limit; sent {limit}")

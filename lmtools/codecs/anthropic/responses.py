@@ -6,9 +6,9 @@
      "content": [blocks], "stop_reason": "end_turn", "stop_sequence": null, "stop_details": null,
      "usage": {...}}
 
-Every one of these keys goes to a client, null or not: its SDK reads them without asking. What else an
-answer holds (``container``, ``context_management`` ...) stays in the response's Opaque of kind ``message``.
-The API says no time of creation; a foreign one is not carried.
+Every one of these keys goes to a client, null or not: its SDK reads them without asking. What else
+an answer holds (``container``, ``context_management`` ...) stays in the response's Opaque of kind
+``message``. The API says no time of creation; a foreign one is not carried.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ MESSAGE_KEYS = (
     "stop_details",
     "usage",
 )
-#: Keys that an answer may lack and a client still finds; an answer that lacked them is given as it was.
+#: Keys that an answer may lack and a client still finds; an answer that lacked them is given as it
+#: was.
 NULLABLE_KEYS = ("stop_reason", "stop_sequence", "stop_details", "usage")
 ID_PREFIX = "msg_"
 
@@ -118,9 +119,9 @@ def render_response(response: Response, request: Request, stamp: Stamp) -> Rende
 
 
 def _usage(response: Response, stamp: Stamp, to: Rendering) -> JsonObject | None:
-    if "usage" in data_of(response.opaque, "message").get("absent", ()):
-        if response.usage == Usage():
-            return None
+    is_absent = "usage" in data_of(response.opaque, "message").get("absent", ())
+    if is_absent and response.usage == Usage():
+        return None
     return render_usage(response.usage, response.service_tier, stamp.input_tokens, to)
 
 
@@ -130,7 +131,7 @@ def _kind_of_end(opaque: tuple[Opaque, ...]) -> str:
 
 
 def message_head(id: str | None, stamp: Stamp) -> JsonObject:
-    """Return the first keys of a message; an id of this dialect is kept, and the client's model shown."""
+    """Return the first keys of a message: an id of ours is kept, the client's model shown."""
     own = id if id is not None and id.startswith(ID_PREFIX) else stamp.id
     return {"id": own, "type": "message", "role": "assistant", "model": stamp.model}
 
@@ -142,7 +143,8 @@ def restore_message(
     absent = data_of(opaque, kinds[0]).get("absent", ())
     for key in tuple(out):
         is_unsaid = key in absent and not out[key]
-        # The stop reason was looked up already; the rest may hold one that the finish has overruled.
+        # The stop reason was looked up already; the rest may hold one that the finish has
+        # overruled.
         is_kept = key != "stop_reason" and any(kept_key(opaque, kind, key) for kind in kinds)
         if is_unsaid or is_kept:
             del out[key]

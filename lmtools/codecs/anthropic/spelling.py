@@ -1,4 +1,4 @@
-"""The dialect's name, what its parsers share, and how spelling that no canonical field says is kept.
+"""The dialect's name, what its parsers share, and how spelling is kept.
 
 Notes stand beside ``rest`` and ``keys`` in the ``data`` of an Opaque of this dialect:
 

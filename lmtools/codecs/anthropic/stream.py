@@ -11,12 +11,14 @@
     ping, and types of tomorrow                              OpaqueDelta
     error {error}                                            StreamError
 
-Usage is cumulative. An answer is whole at ``message_stop`` and not before: a connection that ends after
-the stop reason was still cut. What a frame holds beside goes into ``wire`` (kinds ``frame`` for the frame,
-``delta`` for the object inside it); what the content block holds belongs to the part.
+Usage is cumulative. An answer is whole at ``message_stop`` and not before: a connection that ends
+after the stop reason was still cut. What a frame holds beside goes into ``wire`` (kinds ``frame``
+for the frame, ``delta`` for the object inside it); what the content block holds belongs to the
+part.
 
-The first delta of a part has what the block's start held. Usually that is no text; the note ``inline`` in
-its frame tells that it was, and ``explicit`` that an empty signature came in a frame of its own.
+The first delta of a part has what the block's start held. Usually that is no text; the note
+``inline`` in its frame tells that it was, and ``explicit`` that an empty signature came in a frame
+of its own.
 """
 
 from __future__ import annotations
@@ -119,13 +121,14 @@ class Decoder:
         if kind.__class__ is not str:
             kind = name or ""
         if kind == "content_block_delta" and len(body) == 3:
-            # The frame that makes nine tenths of a stream; with these keys alone it needs no more checks.
+            # The frame that makes nine tenths of a stream; with these keys alone it needs no more
+            # checks.
             delta, index = body.get("delta"), body.get("index")
             if delta.__class__ is dict and index.__class__ is int and len(delta) == 2:
                 block, text = self._blocks.get(index), delta.get("text")
-                if block is not None and block.kind == "text" and text.__class__ is str:
-                    if delta.get("type") == "text_delta":
-                        return [TextDelta(block.part_index, text)]
+                is_text = delta.get("type") == "text_delta" and isinstance(text, str)
+                if is_text and block is not None and block.kind == "text":
+                    return [TextDelta(block.part_index, text)]  # type: ignore[arg-type]
         handler = _HANDLERS.get(kind)
         if handler is not None:
             fields = Fields(body, "")
@@ -338,7 +341,8 @@ class Decoder:
             text = block.reader.close()
             return [ToolCallDelta(block.part_index, text, kind="custom")] if text else []
         if block.kind == "thinking" and not block.is_signed:
-            # As a whole answer has it: thinking that its server did not sign, which it takes back so.
+            # As a whole answer has it: thinking that its server did not sign, which it takes back
+            # so.
             state = signature_state("", self._reading.origin)
             return [ThinkingDelta(block.part_index, "", (state,))]
         return [_compaction(block)] if block.kind == "compaction" else []

@@ -2,13 +2,12 @@
 
 ::
 
-    {"name": "ls", "description": "...", "input_schema": {...}, "strict": true, "cache_control": {...}}
-    {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
-    {"type": "auto" | "any" | "none", "disable_parallel_tool_use": true}
-    {"type": "tool", "name": "ls"}
+    {"name": "ls", "description": "...", "input_schema": {...}, "strict": true, "cache_control":
+    {...}} {"type": "web_search_20250305", "name": "web_search", "max_uses": 3} {"type": "auto" |
+    "any" | "none", "disable_parallel_tool_use": true} {"type": "tool", "name": "ls"}
 
-``type`` absent or ``custom`` is a function; any other type word names a tool that Anthropic defines or
-runs itself, whose settings and version are this dialect's own.
+``type`` absent or ``custom`` is a function; any other type word names a tool that Anthropic defines
+or runs itself, whose settings and version are this dialect's own.
 """
 
 from __future__ import annotations

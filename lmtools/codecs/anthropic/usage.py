@@ -3,12 +3,14 @@
 ::
 
     {"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-     "output_tokens": 19, "output_tokens_details": {"thinking_tokens": 5}, "service_tier": "standard",
-     "cache_creation": {...}, "server_tool_use": {...}, "inference_geo": "global", "iterations": [...]}
+     "output_tokens": 19, "output_tokens_details": {"thinking_tokens": 5}, "service_tier":
+     "standard", "cache_creation": {...}, "server_tool_use": {...}, "inference_geo": "global",
+     "iterations": [...]}
 
 The API counts cached input apart; the canonical input includes it, so parsing adds and rendering
-subtracts. The last line stays in the Opaque of kind ``usage``. Keys that an answer lacked although the
-codec always writes them are noted as ``absent``; who gave no numbers at all gets an estimate and zeros.
+subtracts. The last line stays in the Opaque of kind ``usage``. Keys that an answer lacked although
+the codec always writes them are noted as ``absent``; who gave no numbers at all gets an estimate
+and zeros.
 """
 
 from __future__ import annotations
