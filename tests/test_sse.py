@@ -65,6 +65,8 @@ CASES: list[tuple[str, bytes, list[tuple[str | None, str]]]] = [
     ("comment inside an event", b"event: a\n: x\ndata: 1\n\n", [("a", "1")]),
     ("U+2028, U+2029, U+0085, VT, FF are data", "data: a\u2028b\u2029c\x85d\x0be\x0cf\n\n".encode(),
      [(None, "a\u2028b\u2029c\x85d\x0be\x0cf")]),
+    ("the same in two lines", "data: a\u2028b\ndata: c\x85d\x1c\n\n".encode(),
+     [(None, "a\u2028b\nc\x85d\x1c")]),
     ("last blank line missing", b"data: 1\n\ndata: 2\n", [(None, "1"), (None, "2")]),
     ("last line end missing", b"data: 1\n\ndata: [DONE]", [(None, "1"), (None, "[DONE]")]),
     ("a comment is no last event", b"data: 1\n\n: bye", [(None, "1")]),

@@ -19,7 +19,7 @@ from lmtools.errors import (
     TransportError,
     TruncatedError,
 )
-from lmtools.transport import HttpRequest, HttpTransport, Proxies, Timeouts
+from lmtools.transport import HttpRequest, HttpTransport, Proxies, Timeouts, tls
 
 
 def secure(identity, script, context=None):
@@ -175,9 +175,10 @@ def test_a_callers_own_context_is_used(serve_tls, identity, make_transport):
     assert make_transport(ssl_context=context).send(get(serve_tls(repeat))).read() == b"1"
 
 
-def test_what_tls_already_decrypted_is_not_waited_for(serve_tls, trusting):
-    """A record holds more than one read takes; the kernel has nothing more to report then."""
-    data = bytes(range(256)) * 4096
+def test_what_tls_already_decrypted_is_not_waited_for(serve_tls, trusting, monkeypatch):
+    """A record may hold more than one read takes; the kernel has nothing more to report then."""
+    monkeypatch.setattr(tls, "RECEIVE_SIZE", 1000)
+    data = bytes(range(256)) * 60
 
     def script(peer):
         peer.request()
@@ -185,7 +186,19 @@ def test_what_tls_already_decrypted_is_not_waited_for(serve_tls, trusting):
         repeat(peer)
 
     response = trusting.send(get(serve_tls(script)))
+    assert response.buffered
     assert response.read() == data
+
+
+def test_a_long_answer_comes_whole_over_tls(serve_tls, trusting):
+    data = bytes(range(256)) * 40_000
+
+    def script(peer):
+        peer.request()
+        peer.answer(data)
+        repeat(peer)
+
+    assert trusting.send(get(serve_tls(script))).read() == data
 
 
 def test_a_burst_of_small_records_is_read_together(serve_tls, trusting):

@@ -72,6 +72,11 @@ def test_what_is_no_url_is_refused_without_repeating_it(url):
     assert "pw" not in str(caught.value)
 
 
+def test_credentials_in_a_url_are_refused_by_name():
+    with pytest.raises(RequestError, match="credentials in a URL are not sent"):
+        split_url("http://user:pw@a/")
+
+
 SHOWN = [
     ("https://a/v1/x", "https://a/v1/x"),
     ("https://a/v1/x?key=secret", "https://a/v1/x?..."),
