@@ -28,12 +28,20 @@ def parse_request(codec: Codec, case: Case, body: object = None) -> Request:
 
 
 def asked(codec: Codec, case: Case) -> Request:
-    """Return the request that a response or a stream answers."""
+    """Return the request that a response or a stream answers.
+
+    Where the case gives none: one that asks for usage exactly when the stream has it.
+    """
     if case.request is not None and case.kind != "request":
         return parse_request(codec, case)
-    streamed = True if case.kind == "stream" else None
     messages = (Message.user("Hello"),)
-    return Request("model", messages, stream=streamed, include_usage=streamed)
+    if case.kind != "stream":
+        return Request("model", messages)
+    return Request("model", messages, stream=True, include_usage=has_usage(case))
+
+
+def has_usage(case: Case) -> bool:
+    return b'"usage":{' in case.stream.replace(b" ", b"")
 
 
 def stamp(model: str) -> Stamp:

@@ -37,7 +37,7 @@ LAWS = (
     Law("L2", "identity of bodies", _BODIES | {"error"}, bodies.identity),
     Law("L2-stream", "a stream says the same again", _STREAM, streams.said_again),
     Law("L3", "unknown keys in bodies", _BODIES | {"error"}, bodies.unknown_keys),
-    Law("L3-stream", "unknown keys in events", _STREAM, streams.unknown_keys),
+    Law("L3-stream", "unknown keys in events", _STREAM, streams.unknown_keys, lawful_only=True),
     Law("L4", "chunking", _STREAM, streams.chunking),
     Law("L5", "stream = whole", frozenset({"response"}), streams.whole_streamed),
     Law("L5-pair", "captured stream = captured whole", frozenset({"pair"}), streams.parity),

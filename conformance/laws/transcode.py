@@ -157,12 +157,14 @@ def _responses(case: Case, codecs: Codecs, other: str) -> Iterator[str]:
 def _streams(case: Case, codecs: Codecs, other: str) -> Iterator[str]:
     request = exchange.asked(codecs[case.dialect], case)
     events = exchange.decode(codecs[case.dialect], [case.stream], request)
-    out, losses = exchange.encode(codecs[other], events, request, model_of(events))
+    asking = replace(request, include_usage=exchange.has_usage(case))
+    out, losses = exchange.encode(codecs[other], events, asking, model_of(events))
     back = exchange.decode(codecs[other], [out], request)
     if isinstance(events[-1], StreamError):
         yield from _differing_errors(events[-1], back[-1])
         return
-    before, after = response_from_events(events), response_from_events(back)
+    before = response_from_events(events, model_of(events))
+    after = response_from_events(back)
     yield from differing_responses(before, after, losses)
 
 
