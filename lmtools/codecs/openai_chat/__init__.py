@@ -1,5 +1,7 @@
 """OpenAI's Chat Completions, and the many servers that speak it."""
 
+from .decoder import stream_decoder
+from .encoder import stream_encoder
 from .errors import parse_error, render_error
 from .models import parse_models, render_model, render_models
 from .render import render_request
@@ -18,4 +20,6 @@ __all__ = [
     "render_models",
     "render_request",
     "render_response",
+    "stream_decoder",
+    "stream_encoder",
 ]

@@ -84,9 +84,10 @@ class ConversationRenderer:
         self._out.append(self._finished(role, rendered, message))
 
     def _role(self, message: Message, path: str) -> str:
-        role, said = message.role, MESSAGE.note(message.opaque, "role")
+        role = message.role
         if role == "user":
-            return said if isinstance(said, str) else role
+            said: str = MESSAGE.rest(message.opaque).get("role", role)
+            return said
         if role == "tool":
             self._lose(f"{path}.role", "substituted", "a tool message without a result")
             return "user"
@@ -151,7 +152,7 @@ class ConversationRenderer:
             self._lose(f"{path}.cache", "dropped", "Chat servers cache prefixes by themselves")
         # The keys kept of a wire message belong to its only result.
         opaque = message.opaque if first and message.role == "tool" else ()
-        legacy = MESSAGE.note(opaque, "role") == "function"
+        legacy = MESSAGE.note(opaque, "function") == part.id
         out: JsonObject = {"role": "function" if legacy else "tool"}
         spelling = MESSAGE.note(opaque, "content")
         rendered = self._result_contents(part, path, in_place=spelling == "list")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from ...errors import (
+    CODES,
     ApiError,
     LMError,
     ProtocolError,
@@ -71,10 +72,6 @@ _CODES = {
     "overloaded_error": "overloaded",
     "no_capacity": "overloaded",
     "UNAVAILABLE": "overloaded",
-    "server_error": "server",
-    "api_error": "server",
-    "InternalServerError": "server",
-    "INTERNAL": "server",
     "timeout": "api_timeout",
     "timeout_error": "api_timeout",
     "request_timeout": "api_timeout",
@@ -91,6 +88,10 @@ _VAGUE = {
     "invalid_request_error": "invalid_request",
     "BadRequestError": "invalid_request",
     "INVALID_ARGUMENT": "invalid_request",
+    "server_error": "server",
+    "api_error": "server",
+    "InternalServerError": "server",
+    "INTERNAL": "server",
     "content_filter": "invalid_request",
     "content_policy_violation": "invalid_request",
 }
@@ -147,7 +148,10 @@ def _plain(text: str) -> str:
 
 def error_in_body(body: JsonObject) -> ApiError | None:
     """Return the error that came where an answer was expected (status 200), or None."""
-    return _read(body, None, ())
+    error = _read(body, None, ())
+    if error is not None and error.status is None:
+        error.status = status_for_code(error.code)
+    return error
 
 
 def error_in_chunk(body: Json) -> StreamError | None:
@@ -177,16 +181,25 @@ def _read(value: Json, status: int | None, headers: Headers) -> ApiError | None:
     if isinstance(inner, dict):
         return _read_object(inner, value, status, headers)
     if isinstance(inner, str) and inner:
-        return _read_object({**value, "message": inner}, None, status, headers)
+        return _read_text(inner, "error", value, status, headers)
     if isinstance(value.get("message"), str):
-        return _read_object(value, None, status, headers)
+        return _read_object(value, {"error": value}, status, headers)
     detail = value.get("detail")
     if isinstance(detail, dict):
-        return _read_object(detail, None, status, headers)
+        return _read_object(detail, {"error": detail}, status, headers)
     if detail:
         message = detail if isinstance(detail, str) else _details(detail)
-        return _error(_code((), status, message), message[:_LONGEST_TEXT], status, headers)
+        return _read_text(message, "detail", value, status, headers)
     return None
+
+
+def _read_text(
+    message: str, key: str, body: JsonObject, status: int | None, headers: Headers
+) -> ApiError:
+    """Read an error that is a text under ``key``, as if it stood in an error object."""
+    inner = {"message": message[:_LONGEST_TEXT]}
+    beside = {k: value for k, value in body.items() if k != key}
+    return _read_object(inner, {"error": inner, **beside}, status, headers)
 
 
 def _details(detail: Json) -> str:
@@ -201,20 +214,20 @@ def _details(detail: Json) -> str:
 
 
 def _read_object(
-    inner: JsonObject, envelope: JsonObject | None, status: int | None, headers: Headers
+    inner: JsonObject, envelope: JsonObject, status: int | None, headers: Headers
 ) -> ApiError:
-    """Read an error object. ``envelope`` is the body around it where that has OpenAI's form."""
+    """Read an error object and the body around it, which has OpenAI's form by now."""
     message = inner.get("message")
     if not isinstance(message, str):
         message = dumps(inner)[:_LONGEST_TEXT]
     wrapped = unwrap(message)
     if wrapped is not None:
         return _read_wrapped(wrapped, status, headers)
+    local = _local(inner, envelope)
+    if local is not None:
+        return _error(local, message, status, headers)
     words = tuple(_word(inner.get(key)) for key in ("code", "type", "status"))
     status = status if status is not None and status >= 400 else _status_in(inner) or status
-    opaque: tuple[Opaque, ...] = ()
-    if envelope is not None:
-        opaque = _kept(inner, envelope)
     param = inner.get("param")
     return _error(
         _code(words, status, message),
@@ -223,8 +236,8 @@ def _read_object(
         headers,
         provider_code=words[0] or words[1] or words[2],
         param=param if isinstance(param, str) else None,
-        request_id=request_id(headers) or _word((envelope or inner).get("request_id")),
-        opaque=opaque,
+        request_id=request_id(headers) or _word(envelope.get("request_id")),
+        opaque=_kept(inner, envelope),
     )
 
 
@@ -236,8 +249,9 @@ def _kept(inner: JsonObject, envelope: JsonObject) -> tuple[Opaque, ...]:
     for key in ("message", "param", "code"):
         if isinstance(inner.get(key), str):
             del fields.rest[key]
-    if "message" in fields.rest or "message" not in inner:
-        notes["message"] = "none"
+    notes["unsaid"] = [
+        k for k in ("message", "param", "code") if k in fields.rest or k not in inner
+    ]
     return (*ERROR.keep(fields, inner, notes), *ERROR_BODY.keep(outer, envelope))
 
 
@@ -245,22 +259,32 @@ def _read_wrapped(wrapped: WrappedError, status: int | None, headers: Headers) -
     """The gateway's own status and words are of the wrapping; a 4xx inside is the true one."""
     if status is None or status < 400 or (status >= 500 and wrapped.status < 500):
         status = wrapped.status
-    return _error(
-        _code((wrapped.code, wrapped.type), status, wrapped.message),
-        wrapped.message,
-        status,
-        headers,
-        provider_code=wrapped.code or wrapped.type,
-        param=wrapped.param,
-        request_id=request_id(headers) or wrapped.request_id,
-    )
+    inner = {
+        "message": wrapped.message,
+        "type": wrapped.type,
+        "param": wrapped.param,
+        "code": wrapped.code,
+    }
+    envelope: JsonObject = {"error": inner}
+    if wrapped.request_id is not None:
+        envelope["request_id"] = wrapped.request_id
+    return _read_object(inner, envelope, status, headers)
+
+
+def _local(inner: JsonObject, envelope: JsonObject) -> str | None:
+    """Return the code of an error that another lmtools made: one that no provider words."""
+    code = inner.get("code")
+    if inner.get("type") != "server_error" or not isinstance(code, str) or code in _WORDS:
+        return None
+    plain = len(envelope) == 1 and not inner.get("param")
+    return code if plain and code in CODES and inner.keys() <= set(ERROR.keys) else None
 
 
 def _error(
     code: str, message: str, status: int | None, headers: Headers, **details: object
 ) -> ApiError:
-    if status is None or status < 400:
-        status = status_for_code(code)
+    if status is not None and status < 400:
+        status = None
     details.setdefault("request_id", request_id(headers))
     return api_error(code, message, status=status, retry_after=retry_after(headers), **details)
 
@@ -330,9 +354,6 @@ def _body(
         inner = {"message": message, "type": type, "param": param, "code": word}
         return {"error": inner}
     # The upstream spoke this dialect: its words go as they came, its silences too.
-    silent = {*own.get("rest", {}), *own.get("absent", ())}
-    said = {"message": message, "type": type, "param": param or None, "code": provider_code}
-    inner = {key: value for key, value in said.items() if key not in silent}
-    if own.get("message") == "none":
-        inner.pop("message", None)
+    said = {"message": message, "param": param, "code": provider_code}
+    inner = {key: value for key, value in said.items() if key not in own["unsaid"]}
     return ERROR_BODY.fill({"error": ERROR.fill(inner, opaque)}, opaque)

@@ -69,7 +69,7 @@ def _parse(value: Json, path: str, legacy: _LegacyCalls) -> Message:
     if role == "function":
         name = fields.rest.get("name")
         id = legacy.answered(name) if isinstance(name, str) else legacy.next_id()
-        return _parse_result(fields, value, id, {"role": "function"})
+        return _parse_result(fields, value, id, {"function": id})
     return _parse_plain(fields, value, role)
 
 
@@ -80,7 +80,7 @@ def _parse_plain(fields: Fields, wire: JsonObject, role: str) -> Message:
         notes["content"] = spelling
     if role not in _PLAIN_ROLES:
         # A role that nobody else knows speaks to the model: the nearest is the user's.
-        notes["role"], role = role, "user"
+        fields.rest["role"], role = role, "user"
     name = fields.text("name")
     return Message(role, parts, name, MESSAGE.keep(fields, wire, notes))
 

@@ -47,7 +47,7 @@ AUDIO = Shape("input_audio_part", ("type", "input_audio", _BREAKPOINT))
 INPUT_AUDIO = Shape("input_audio", ("data", "format"))
 FILE = Shape("file_part", ("type", "file", _BREAKPOINT))
 FILE_FILE = Shape("file", ("file_id", "file_data", "filename"))
-CACHE = Shape("cache", ("mode", "ttl"))
+CACHE = Shape("cache", ("mode", "ttl"), {"mode": "explicit"})
 
 
 def parse_content(value: Json, path: str) -> tuple[tuple[Part, ...], str]:
@@ -124,8 +124,9 @@ def _parse_cache(fields: Fields) -> CacheMark | None:
     if wire is None:
         return None
     mark = Fields(wire, fields.at(_BREAKPOINT))
-    ttl, mode = mark.text("ttl"), mark.text("mode")
-    return CacheMark(ttl, CACHE.keep(mark, wire, {"mode": mode}))
+    ttl = mark.text("ttl")
+    # The note tells a mark of this dialect, which may go back as one.
+    return CacheMark(ttl, CACHE.keep(mark, wire, {"said": True}))
 
 
 def _parse_image(fields: Fields, wire: JsonObject) -> Part:
@@ -246,12 +247,8 @@ class PartRenderer:
         if out is None or find_opaque(mark.opaque, NAME, "cache") is None:
             self.lose(path, "dropped", "Chat servers cache prefixes by themselves")
             return
-        breakpoint: JsonObject = {}
-        if CACHE.note(mark.opaque, "mode") is not None:
-            breakpoint["mode"] = CACHE.note(mark.opaque, "mode")
-        if mark.ttl is not None:
-            breakpoint["ttl"] = mark.ttl
-        out[_BREAKPOINT] = CACHE.fill(breakpoint, mark.opaque)
+        said = {} if mark.ttl is None else {"ttl": mark.ttl}
+        out[_BREAKPOINT] = CACHE.fill(said, mark.opaque)
 
     def _media_part(self, part: MediaPart, path: str) -> JsonObject:
         if self._media is not None and part.type not in self._media:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...errors import ProtocolError, RequestError
 from ...types import (
+    NOT_REPORTED,
     AudioPart,
     CitationPart,
     Json,
@@ -95,11 +96,14 @@ def _parse(body: Json, request: Request, target: Target) -> Response:
     id, notes = fields.text("id"), {}
     if id is not None and not id.startswith(ID_PREFIX):
         notes["own_id"] = True
+    place = _own_place(choices)
     if choices[1:]:
-        fields.rest["choices"] = choices[1:]
+        fields.rest["choices"] = [*choices[:place], *choices[place + 1 :]]
+        if place:
+            notes["place"] = place
     minting = Minting(call_stem(id), f"{call_stem(id)}0")
-    choice = _Choice(choices[0], request, minting, wire_names(request, target))
-    usage = _take_usage(fields, notes)
+    choice = _Choice(choices[place], request, minting, wire_names(request, target))
+    usage = _take_usage(fields)
     model, created = fields.text("model"), fields.integer("created")
     tier = fields.text("service_tier")
     opaque = (*RESPONSE.keep(fields, body, notes), *choice.opaque)
@@ -117,13 +121,18 @@ def _parse(body: Json, request: Request, target: Target) -> Response:
     )
 
 
-def _take_usage(fields: Fields, notes: JsonObject) -> Usage:
+def _own_place(choices: list[Json]) -> int:
+    """Return which choice is the answer: the one with index 0, wherever it stands."""
+    indexes = [choice.get("index") if choice.__class__ is dict else None for choice in choices]
+    return indexes.index(0) if 0 in indexes else 0
+
+
+def _take_usage(fields: Fields) -> Usage:
     wire = fields.rest.get("usage")
-    if wire.__class__ is dict:
-        del fields.rest["usage"]
-        return parse_usage(wire, "usage")
-    notes["no_usage"] = True
-    return Usage()
+    if wire.__class__ is not dict:
+        return NOT_REPORTED
+    del fields.rest["usage"]
+    return parse_usage(wire, "usage")
 
 
 class _Choice:
@@ -192,9 +201,9 @@ def render_response(response: Response, request: Request, stamp: Stamp) -> Rende
         "id": answer_id(response.id, stamp, RESPONSE.note(response.opaque, "own_id") is True),
         "created": stamp.created if response.created is None else response.created,
         "model": stamp.model or response.model,
-        "choices": [CHOICE.fill(choice, response.opaque), *_other_choices(response)],
+        "choices": _among_others(CHOICE.fill(choice, response.opaque), response),
     }
-    if response.usage != Usage() or not RESPONSE.note(response.opaque, "no_usage"):
+    if response.usage != NOT_REPORTED:
         out["usage"] = render_usage(response.usage, stamp, losses)
     tier = rendered_tier(response.service_tier, losses)
     if tier is not None:
@@ -216,8 +225,9 @@ def rendered_tier(tier: str | None, losses: Losses) -> str | None:
     return "default"
 
 
-def _other_choices(response: Response) -> list[JsonObject]:
-    others: list[JsonObject] = RESPONSE.rest(response.opaque).get("choices", [])
+def _among_others(choice: JsonObject, response: Response) -> list[JsonObject]:
+    others: list[JsonObject] = list(RESPONSE.rest(response.opaque).get("choices", ()))
+    others.insert(RESPONSE.note(response.opaque, "place") or 0, choice)
     return others
 
 

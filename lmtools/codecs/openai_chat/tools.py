@@ -60,7 +60,8 @@ def parse_tool(value: Json, path: str) -> Tool:
         return _parse_custom_tool(fields, value)
     if not isinstance(kind, str) or kind in ("function", "custom"):
         raise RequestError("expected a tool: its type and an object of that name", path=path)
-    data = {"type": fields.rest.pop("type"), "rest": fields.rest, "keys": list(value)}
+    del fields.rest["type"]
+    data = {"rest": fields.rest, "keys": list(value)}
     return BuiltinTool(kind, opaque=(Opaque(NAME, "builtin", data),))
 
 
@@ -157,11 +158,10 @@ def _render_function(tool: FunctionTool, out: JsonObject) -> JsonObject:
 
 
 def _render_builtin(tool: BuiltinTool, path: str, losses: Losses) -> JsonObject | None:
-    data = find_opaque(tool.opaque, NAME, "builtin")
-    if data is None:
+    if find_opaque(tool.opaque, NAME, "builtin") is None:
         losses.append(Loss(path, "dropped", f"Chat has no builtin tool {tool.name}"))
         return None
-    return Shape("builtin", ("type",)).fill({"type": data["type"]}, tool.opaque)
+    return Shape("builtin", ("type",)).fill({"type": tool.name}, tool.opaque)
 
 
 # The choice
@@ -277,7 +277,7 @@ def parse_call(value: Json, path: str, names: WireNames, minted: str | None = No
         input: Json = text
     else:
         input, text = _take_arguments(inner)
-    opaque = (*CALL.keep(fields, value), *CALLED.keep(inner, definition, _said(inner, definition)))
+    opaque = (*CALL.keep(fields, value), *CALLED.keep(inner, definition, _said(definition)))
     namespace, name = names.canonical(name)
     return ToolCallPart(id, name, input, text, kind, namespace, opaque=opaque)
 
@@ -293,7 +293,7 @@ def _take_arguments(fields: Fields) -> tuple[Json, str | None]:
     return parse_arguments(text)[0], text
 
 
-def _said(fields: Fields, definition: JsonObject) -> JsonObject:
+def _said(definition: JsonObject) -> JsonObject:
     given = definition.get("arguments")
     if given.__class__ is dict:
         return {"arguments": "object"}
@@ -306,7 +306,7 @@ def parse_legacy_call(value: JsonObject, path: str, names: WireNames, id: str) -
     fields = Fields(value, path)
     namespace, name = names.canonical(fields.required_text("name"))
     input, text = _take_arguments(fields)
-    opaque = CALLED.keep(fields, value, {"legacy": True, **_said(fields, value)})
+    opaque = CALLED.keep(fields, value, {"legacy": id, **_said(value)})
     return ToolCallPart(id, name, input, text, namespace=namespace, opaque=opaque)
 
 
@@ -332,4 +332,5 @@ def render_called(part: ToolCallPart, names: WireNames) -> JsonObject:
 
 
 def says_legacy(part: ToolCallPart) -> bool:
-    return CALLED.note(part.opaque, "legacy") is True
+    """Tell whether a call is a ``function_call``, which has no id: then the id is the minted one."""
+    return CALLED.note(part.opaque, "legacy") == part.id

@@ -1,0 +1,498 @@
+"""Chat's stream, written: events to chunks, for a client of this dialect.
+
+The order is OpenAI's: a chunk with the role, chunks with content, one with the finish reason, one with the
+usage if the client asked for it (and then ``usage: null`` in all others), ``[DONE]``. An error is a frame
+with an ``error`` object, and the last one. Whatever events come, in whatever order, the bytes keep to
+that: a call waits for its id and its name, nothing follows an end, and an end that never comes is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...sse import encode_comment
+from ...types import (
+    NOT_REPORTED,
+    AudioDelta,
+    BuiltinCallDelta,
+    CitationDelta,
+    CitationPart,
+    End,
+    Event,
+    JsonObject,
+    Opaque,
+    OpaqueDelta,
+    PartDelta,
+    PartEnd,
+    RefusalDelta,
+    Request,
+    Start,
+    StreamError,
+    TextDelta,
+    ThinkingDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    as_delta,
+    find_opaque,
+)
+from ..base import Loss, Losses, Stamp
+from ..text import dumps
+from .assistant import THINKING, render_annotation
+from .counts import render_logprobs, render_usage
+from .errors import render_error_chunk
+from .parts import TEXT
+from .responses import ANSWER, CHOICE, RESPONSE, answer_id, rendered_tier
+from .tools import CALL, CALLED, is_legacy
+from .wire import FINISH_LOSSES, NAME, finish_of, finish_word, said_finish
+
+_DONE = "data: [DONE]\n\n"
+_OBJECT = "chat.completion.chunk"
+_CUT = StreamError("truncated", "the stream ended before the answer was whole")
+
+
+def stream_encoder(request: Request, stamp: Stamp) -> Encoder:
+    return Encoder(request, stamp)
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call on its way out. ``index`` is its place in ``tool_calls``, None while it waits."""
+
+    path: str
+    index: int | None = None
+    id: str | None = None
+    name: str | None = None
+    kind: str = "function"
+    legacy: bool = False
+    said: bool = False
+    held: list[ToolCallDelta] = field(default_factory=list)
+
+
+class Encoder:
+    """One answer's events to the client's bytes."""
+
+    def __init__(self, request: Request, stamp: Stamp) -> None:
+        self.losses: Losses = []
+        self._stamp = stamp
+        self._asked = request.include_usage is True
+        self._legacy = is_legacy(request)
+        self._started = self._done = False
+        self._start = Start()
+        self._fields: JsonObject = {}
+        self._head = self._tail = ""
+        self._reported: set[str] = set()
+        self._paths: dict[tuple[str, int], str] = {}
+        self._kinds: set[str] = set()
+        self._places = 0
+        self._reasoning = "reasoning_content"
+        self._length = 0
+        self._offsets: dict[int, int] = {}
+        self._citations: list[tuple[int, CitationPart, str]] = []
+        #: Other choices by index, and whether each has finished.
+        self._others: dict[Any, bool] = {}
+        self._calls: dict[int, _Call] = {}
+        self._open_calls = 0
+
+    def encode(self, event: Event) -> bytes:
+        if self._done:
+            return b""
+        if (
+            event.__class__ is TextDelta
+            and event.part_index in self._offsets
+            and not (event.wire or event.opaque or event.logprobs)
+        ):
+            # Most events of most streams: one text fragment, and nothing beside it.
+            self._length += len(event.text)
+            return f"{self._head}{dumps(event.text)}{self._tail}".encode() if event.text else b""
+        frames: list[str] = []
+        if not self._started and event.__class__ not in _OPENING:
+            frames += self._open(Start())
+        frames += _HANDLERS[event.__class__](self, event)
+        return "".join(frames).encode()
+
+    def ping(self) -> bytes:
+        return b"" if self._done else encode_comment("ping")
+
+    def close(self) -> bytes:
+        """End a stream whose events ended without an end: to the client that is a failure."""
+        return self.encode(_CUT)
+
+    # Frames
+
+    def _frame(self, choices: list[JsonObject], rest: JsonObject, usage: Any = None) -> str:
+        out = {**self._fields, **{k: v for k, v in rest.items() if k not in self._fields}}
+        out["choices"] = [*choices, *self._other_choices(rest.get("choices", ()))]
+        if usage is not None or self._asked:
+            out["usage"] = usage
+        return f"data: {dumps(out)}\n\n"
+
+    def _chunk(
+        self,
+        delta: JsonObject,
+        held: JsonObject,
+        finish: str | None = None,
+        logprobs: JsonObject | None = None,
+        choice: JsonObject | None = None,
+    ) -> str:
+        """Return one frame: what is said now, and ``held``, what the upstream's said beside it."""
+        said: JsonObject = {"index": 0, "delta": {**held.get("delta", {}), **delta}}
+        if logprobs is not None or "logprobs" in held:
+            said["logprobs"] = {**(logprobs or {}), **held.get("logprobs", {})}
+        said.update(choice or {})
+        said.update((k, v) for k, v in held.get("choice", {}).items() if k not in said)
+        said["finish_reason"] = finish
+        return self._frame([said], held.get("rest", {}))
+
+    def _other_choices(self, choices: Iterable[JsonObject]) -> list[JsonObject]:
+        """Keep the grammar of the choices that only this dialect knows: role first, one finish."""
+        kept = []
+        for choice in choices:
+            index = choice.get("index")
+            delta = {k: v for k, v in (choice.get("delta") or {}).items() if k != "role"}
+            if index in self._others:
+                if self._others[index]:
+                    continue
+            else:
+                delta = {"role": "assistant", **delta}
+            self._others[index] = bool(choice.get("finish_reason"))
+            kept.append({**choice, "delta": delta})
+        return kept
+
+    # Losses
+
+    def _lose(self, path: str, action: str, reason: str) -> None:
+        self.losses.append(Loss(path, action, reason))
+
+    def _report(self, opaque: tuple[Opaque, ...], path: str) -> None:
+        """Record what another dialect owns, once for each kind of object."""
+        for item in opaque:
+            if item.dialect != NAME and item.data.keys() - {"keys", "absent"}:
+                self._lose_once(f"{path}.{item.dialect}.{item.kind}", path, item)
+
+    def _lose_once(self, key: str, path: str, item: Opaque) -> None:
+        if key not in self._reported:
+            self._reported.add(key)
+            self._lose(path, "dropped", f"only {item.dialect} says {item.kind}")
+
+    def _path(self, kind: str, part: int) -> str:
+        """Return where a part stands in the message; the second of a kind is joined to the first."""
+        path = self._paths.get((kind, part))
+        if path is None:
+            path = self._paths[kind, part] = f"message.parts[{self._places}]"
+            self._places += 1
+            if kind in self._kinds and kind != "tool_call":
+                self._lose(path, "substituted", f"Chat has one {kind}; joined")
+            self._kinds.add(kind)
+        return path
+
+    # The start
+
+    def _on_start(self, event: Start) -> list[str]:
+        if self._started:
+            return []
+        self._report(event.opaque, "opaque")
+        self._report(event.message_opaque, "message")
+        return self._open(event)
+
+    def _open(self, start: Start) -> list[str]:
+        """Send the role, and before it what the upstream said before its own."""
+        self._started, self._start = True, start
+        own = RESPONSE.note(start.opaque, "own_id") is True
+        self._fields = {
+            "id": answer_id(start.id, self._stamp, own),
+            "object": _OBJECT,
+            "created": self._stamp.created if start.created is None else start.created,
+            "model": self._stamp.model or start.model or "",
+        }
+        tier = rendered_tier(start.service_tier, self.losses)
+        if tier is not None:
+            self._fields["service_tier"] = tier
+        self._set_template()
+        preamble = find_opaque(start.wire, NAME, "preamble") or {}
+        frames = [self._frame([], chunk) for chunk in preamble.get("chunks", ())]
+        return [*frames, self._role(start)]
+
+    def _set_template(self) -> None:
+        fields = dumps(self._fields)[:-1]
+        usage = ',"usage":null' if self._asked else ""
+        self._head = f'data: {fields},"choices":[{{"index":0,"delta":{{"content":'
+        self._tail = f'}},"finish_reason":null}}]{usage}}}\n\n'
+
+    def _role(self, start: Start) -> str:
+        delta: JsonObject = {"role": "assistant", "content": ""}
+        for key, value in ANSWER.rest(start.message_opaque).items():
+            if value is not None:
+                delta.setdefault(key, value)
+        held = dict(find_opaque(start.wire, NAME, "chunk") or {})
+        # A whole answer that is streamed: what it said beside its fields goes with the role.
+        beside = dict(RESPONSE.rest(start.opaque))
+        if beside.pop("choices", None):
+            self._lose("choices", "dropped", "only the first choice of a whole answer streams")
+        if beside:
+            held["rest"] = {**beside, **held.get("rest", {})}
+        return self._chunk(delta, held)
+
+    # Content
+
+    def _on_text(self, event: TextDelta) -> list[str]:
+        if not event.text and not (event.wire or event.opaque or event.logprobs):
+            return []
+        if event.text or event.opaque:
+            self._report(event.opaque, self._path("text", event.part_index))
+            self._offsets.setdefault(event.part_index, self._length)
+        self._length += len(event.text)
+        delta: JsonObject = {"content": event.text} if event.text else {}
+        part = TEXT.rest(event.opaque)
+        if part:
+            delta["content"] = [{"type": "text", "text": event.text, **part}]
+        return [self._chunk(delta, _held(event), logprobs=self._logprobs(event.logprobs))]
+
+    def _logprobs(self, tokens: tuple[TokenLogprob, ...]) -> JsonObject | None:
+        if not tokens:
+            return None
+        return {"content": render_logprobs(tokens, "logprobs", self.losses), "refusal": None}
+
+    def _on_thinking(self, event: ThinkingDelta) -> list[str]:
+        first = ("thinking", event.part_index) not in self._paths
+        joined = first and "thinking" in self._kinds
+        path = self._path("thinking", event.part_index)
+        self._report(event.opaque, path)
+        name = THINKING.note(event.opaque, "field")
+        if isinstance(name, str):
+            self._reasoning = name
+        if not event.text and not event.wire:
+            return []
+        text = f"\n{event.text}" if joined else event.text
+        return [self._chunk({self._reasoning: text} if text else {}, _held(event))]
+
+    def _on_refusal(self, event: RefusalDelta) -> list[str]:
+        self._report(event.opaque, self._path("refusal", event.part_index))
+        if not event.text and not event.wire and not event.logprobs:
+            return []
+        delta = {"refusal": event.text} if event.text else {}
+        return [self._chunk(delta, _held(event), logprobs=self._logprobs(event.logprobs))]
+
+    def _on_audio(self, event: AudioDelta) -> list[str]:
+        first = "audio" not in self._kinds
+        self._report(event.opaque, self._path("audio", event.part_index))
+        audio = dict((find_opaque(event.opaque, NAME, "audio") or {}).get("rest", {}))
+        if first:
+            audio.setdefault("id", f"audio_{self._stamp.id}")
+        if event.data:
+            audio["data"] = event.data
+        if event.transcript:
+            audio["transcript"] = event.transcript
+        return [self._chunk({"audio": audio}, _held(event))] if audio or event.wire else []
+
+    # Citations
+
+    def _on_citation(self, event: CitationDelta) -> list[str]:
+        path = f"message.parts[{self._places}]"
+        self._places += 1
+        self._report((*event.opaque, *event.citation.opaque), path)
+        own = any(item.dialect == NAME for item in event.citation.opaque)
+        if own or (event.citation.start is not None and event.citation.end is not None):
+            return self._annotation(event.part_index, event.citation, path, _held(event))
+        # Where the cited text ends is known when it has ended.
+        self._citations.append((event.part_index, event.citation, path))
+        return []
+
+    def _annotation(
+        self, part: int, citation: CitationPart, path: str, held: JsonObject
+    ) -> list[str]:
+        offset = self._offsets.get(part, 0)
+        annotation = render_annotation(citation, offset, self._length)
+        if annotation is None:
+            self._lose(path, "dropped", "Chat cites addresses only")
+            return []
+        return [self._chunk({"annotations": [annotation]}, held)]
+
+    def _flush_citations(self) -> list[str]:
+        frames = []
+        waiting, self._citations = self._citations, []
+        for part, citation, path in waiting:
+            self._lose(path, "substituted", "Chat cites by address and place")
+            frames += self._annotation(part, citation, path, {})
+        return frames
+
+    # Calls
+
+    def _on_call(self, event: ToolCallDelta) -> list[str]:
+        path = self._path("tool_call", event.part_index)
+        self._report(event.opaque, path)
+        call = self._calls.get(event.part_index)
+        if call is None:
+            call = self._calls[event.part_index] = _Call(path, kind=event.kind)
+            if event.namespace is not None:
+                self._lose(f"{path}.namespace", "dropped", "Chat has no namespaces")
+        call.id, call.name = call.id or event.id, call.name or event.name
+        if call.index is not None or call.legacy:
+            return self._fragment(call, event)
+        call.held.append(event)
+        return self._open_call(call) if call.id and call.name else []
+
+    def _open_call(self, call: _Call) -> list[str]:
+        """Send the first fragment, with id and name, and what has waited for them."""
+        first, *later = call.held
+        call.held = []
+        said_legacy = any(CALLED.note(e.opaque, "legacy") for e in (first, *later))
+        called_before = any(other.legacy for other in self._calls.values())
+        if said_legacy or (self._legacy and not called_before):
+            call.legacy = True
+        else:
+            call.index = self._open_calls
+            self._open_calls += 1
+        frames = self._fragment(call, first, opening=True)
+        for event in later:
+            frames += self._fragment(call, event)
+        return frames
+
+    def _fragment(self, call: _Call, event: ToolCallDelta, *, opening: bool = False) -> list[str]:
+        if not (opening or event.text or event.opaque or event.wire):
+            return []
+        call.said = call.said or bool(event.text)
+        key = "input" if call.kind == "custom" else "arguments"
+        inner: JsonObject = {"name": call.name} if opening else {}
+        if event.text or opening:
+            inner[key] = event.text
+        inner.update((k, v) for k, v in CALLED.rest(event.opaque).items() if k not in inner)
+        if call.legacy:
+            return [self._chunk({"function_call": inner}, _held(event))]
+        out: JsonObject = {"index": call.index}
+        if opening:
+            out.update({"id": call.id, "type": call.kind})
+        if inner:
+            out[call.kind] = inner
+        out.update((k, v) for k, v in CALL.rest(event.opaque).items() if k not in out)
+        return [self._chunk({"tool_calls": [out]}, _held(event))]
+
+    def _flush_calls(self) -> list[str]:
+        """Open what still waits, and give calls without arguments the empty object.
+
+        Clients parse the arguments, and the empty text is no JSON.
+        """
+        frames: list[str] = []
+        for part, call in self._calls.items():
+            if call.held and not call.name:
+                self._lose(call.path, "dropped", "a call without a name cannot be run")
+                continue
+            if call.held:
+                call.id = call.id or f"call_{self._stamp.id}_{self._open_calls}"
+                frames += self._open_call(call)
+            if not call.said and call.kind == "function":
+                frames += self._fragment(call, ToolCallDelta(part, "{}"))
+        return frames
+
+    # What Chat has no words for
+
+    def _on_part(self, event: PartDelta) -> list[str]:
+        delta = as_delta(event)
+        if event.part.cache is not None:
+            self._lose(f"message.parts[{self._places}].cache", "dropped", "answers have no marks")
+        if not isinstance(delta, PartDelta):
+            return _HANDLERS[delta.__class__](self, delta)
+        if isinstance(event.part, CitationPart):
+            return self._on_citation(CitationDelta(event.part_index, event.part, event.opaque))
+        path = self._path(event.part.type, event.part_index)
+        self._lose(path, "dropped", f"a Chat stream has no {event.part.type} of this kind")
+        return [self._chunk({}, _held(event))] if _held(event) else []
+
+    def _on_builtin(self, event: BuiltinCallDelta) -> list[str]:
+        known = ("builtin_call", event.part_index) in self._paths
+        path = self._path("builtin_call", event.part_index)
+        if not known:
+            self._lose(path, "dropped", "a Chat stream has no calls of the provider's own")
+        return [self._chunk({}, _held(event))] if _held(event) else []
+
+    def _on_part_end(self, event: PartEnd) -> list[str]:
+        self._report(event.opaque, "message")
+        return self._flush_citations()
+
+    def _on_opaque(self, event: OpaqueDelta) -> list[str]:
+        item = event.content
+        if item.dialect != NAME:
+            if item.kind == "ping":
+                return [": ping\n\n"]
+            self._lose_once(f"{item.dialect}.{item.kind}", f"events.{item.kind}", item)
+            return []
+        if item.kind == "content_part":
+            return [self._chunk({"content": [item.data["rest"]]}, {})]
+        if item.data.keys() - {"rest"}:
+            return [self._chunk({}, item.data)]
+        return [self._frame([], item.data.get("rest", {}))]
+
+    # The ends
+
+    def _on_end(self, event: End) -> list[str]:
+        self._report(event.opaque, "opaque")
+        frames = [*self._flush_citations(), *self._flush_calls()]
+        tier = rendered_tier(event.service_tier, self.losses)
+        if tier is not None:
+            self._fields["service_tier"] = tier
+        choice = {k: v for k, v in CHOICE.rest(self._start.opaque).items() if k != "index"}
+        finish = self._finish(event)
+        if finish is not None and event.stop_sequence is not None and self._says_sequence(event):
+            choice = {**choice, "stop_reason": event.stop_sequence}
+        frames.append(self._chunk({}, _held(event), finish, choice=choice))
+        for index in [index for index, finished in self._others.items() if not finished]:
+            frames.append(self._frame([{"index": index, "delta": {}, "finish_reason": "stop"}], {}))
+        usage = self._start.usage.updated(event.usage)
+        if self._asked and usage != NOT_REPORTED:
+            held = find_opaque(event.wire, NAME, "usage_chunk") or {}
+            counts = render_usage(usage, self._stamp, self.losses)
+            frames.append(self._frame([], held.get("rest", {}), counts))
+        self._done = True
+        return [*frames, _DONE]
+
+    def _noted(self, event: End) -> JsonObject | None:
+        """Return the upstream's note on its finish reason: a whole answer's stands at the start."""
+        note = find_opaque(event.opaque, NAME, "choice")
+        return note or find_opaque(self._start.opaque, NAME, "choice")
+
+    def _says_sequence(self, event: End) -> bool:
+        return said_finish(self._noted(event), event.finish) is not None
+
+    def _finish(self, event: End) -> str:
+        """Return the finish reason; the stream needs one, whatever the upstream left out."""
+        said = said_finish(self._noted(event), event.finish)
+        if said is not None and said[0]:
+            return said[0]
+        if event.finish in FINISH_LOSSES:
+            self._lose("finish", "substituted", FINISH_LOSSES[event.finish])
+        if event.stop_sequence is not None:
+            self._lose("stop_sequence", "dropped", FINISH_LOSSES["stop_sequence"])
+        legacy = any(call.legacy for call in self._calls.values())
+        called = legacy or self._open_calls > 0
+        word = finish_word(event.finish, called=called, legacy=legacy)
+        if finish_of(word) != event.finish and event.finish not in FINISH_LOSSES:
+            self._lose("finish", "substituted", f"an answer of these parts ends with {word}")
+        return word
+
+    def _on_error(self, event: StreamError) -> list[str]:
+        self._done = True
+        return [f"data: {dumps(render_error_chunk(event))}\n\n"]
+
+
+def _held(event: Any) -> JsonObject:
+    """Return what the upstream's frame said beside its event."""
+    return (event.wire and find_opaque(event.wire, NAME, "chunk")) or {}
+
+
+_OPENING = (Start, StreamError)
+_HANDLERS: dict[type, Callable[[Encoder, Any], list[str]]] = {
+    Start: Encoder._on_start,
+    TextDelta: Encoder._on_text,
+    ThinkingDelta: Encoder._on_thinking,
+    RefusalDelta: Encoder._on_refusal,
+    ToolCallDelta: Encoder._on_call,
+    BuiltinCallDelta: Encoder._on_builtin,
+    AudioDelta: Encoder._on_audio,
+    CitationDelta: Encoder._on_citation,
+    PartDelta: Encoder._on_part,
+    PartEnd: Encoder._on_part_end,
+    OpaqueDelta: Encoder._on_opaque,
+    End: Encoder._on_end,
+    StreamError: Encoder._on_error,
+}
