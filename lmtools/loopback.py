@@ -270,7 +270,7 @@ class _Body:
         self._ended = True
         return b""
 
-    def finish(self, seconds: float) -> None:
+    def finish(self, seconds: float) -> None:  # noqa: ARG002 - nothing to wait for
         self.close()
 
     def close(self) -> None:
