@@ -10,8 +10,8 @@ from .text import dumps, loads
 def parse_arguments(text: str) -> tuple[JsonObject, bool]:
     """Return the input that argument text stands for, and whether the text is what it should be.
 
-    Models call tools without parameters with empty text: that is the empty object, and right. Text that
-    is not a JSON object gives ``({}, False)``; the caller keeps the text.
+    Models call tools without parameters with empty text: that is the empty object, and right. Text
+    that is not a JSON object gives ``({}, False)``; the caller keeps the text.
     """
     if not text or text.isspace():
         return {}, True

@@ -1,10 +1,10 @@
 """Tool names and call ids as one server takes them, and back.
 
-A server may allow only some characters or a length (``Target.name_rule``), and most dialects have no
-namespaces. Naming is one pure function over the offered tools *and* the history, since a call in the
-history may name a tool that is no longer offered. A name that fits goes as it is; one that does not
-is cleaned, cut, and gets a hash of the original, so that it is the same in every turn whatever else
-is offered, and two long names that begin alike stay apart.
+A server may allow only some characters or a length (``Target.name_rule``), and most dialects have
+no namespaces. Naming is one pure function over the offered tools *and* the history, since a call in
+the history may name a tool that is no longer offered. A name that fits goes as it is; one that does
+not is cleaned, cut, and gets a hash of the original, so that it is the same in every turn whatever
+else is offered, and two long names that begin alike stay apart.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _wire_name(key: ToolKey, rule: re.Pattern[str] | None, taken: set[str]) -> s
 
 
 def wire_id(id: str, target: Target) -> str:
-    """Return a call id as the target takes it: the same for a call and its result, in every turn."""
+    """Return a call id as the target takes it: the same for a call and its result."""
     if target.id_rule is None and target.id_length is None:
         return id
     rule = re.compile(target.id_rule) if target.id_rule else None

@@ -1,8 +1,8 @@
 """Errors that a gateway wrapped into the text of its own.
 
 Gateways written in Python on the vendors' SDKs pass on the SDK's exception as text, as Argo does on
-both wires: ``Error code: 400 - {'error': {'message': ..., 'code': ...}, 'request_id': ...}``. The status
-and the Python literal behind it are the real error.
+both wires: ``Error code: 400 - {'error': {'message': ..., 'code': ...}, 'request_id': ...}``. The
+status and the Python literal behind it are the real error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The assistant's message: what a history holds and what an answer brings are the same object.
 
-Chat spreads one message over keys (``reasoning_content``, ``content``, ``annotations``, ``refusal``,
-``audio``, ``tool_calls``, ``function_call``); canonically they are parts, in that order.
+Chat spreads one message over keys (``reasoning_content``, ``content``, ``annotations``,
+``refusal``, ``audio``, ``tool_calls``, ``function_call``); canonically they are parts, in that
+order.
 
 Reasoning is no part of OpenAI's Chat. DeepSeek, vLLM, SGLang and LM Studio answer with
 ``reasoning_content``; OpenRouter, Groq and newer vLLM with ``reasoning``. Both are read, and the
@@ -132,7 +133,7 @@ def take_count(fields: Fields, key: str) -> int | None:
     if value.__class__ is not int or value < 0:
         return None
     del fields.rest[key]
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def render_annotation(part: CitationPart, offset: int, end: int) -> JsonObject | None:
@@ -197,11 +198,11 @@ def _take_calls(fields: Fields, taken: Taken, names: WireNames, minting: Minting
 
 
 def says_in_content(part: RefusalPart) -> bool:
-    return REFUSAL.note(part.opaque, "in") == "content"
+    return bool(REFUSAL.note(part.opaque, "in") == "content")
 
 
 def is_call(part: Part) -> bool:
-    """Tell whether a part stands in ``tool_calls``: a call, or one of a type only this dialect knows."""
+    """Tell whether a part stands in ``tool_calls``: a call, of whatever type."""
     if isinstance(part, OpaquePart):
         return part.content.dialect == NAME and part.content.kind == "tool_call"
     return isinstance(part, ToolCallPart)
@@ -209,10 +210,10 @@ def is_call(part: Part) -> bool:
 
 def report_opaque(part: Part, path: str, losses: Losses) -> None:
     """Record the loss of another dialect's keys, and of signatures and other state beside them."""
-    for i, item in enumerate(part.opaque):
+    for item in part.opaque:
         if item.dialect != NAME and (item.origin is not None or item.kind in _STATE_KINDS):
             reason = f"{item.kind} belongs to {item.dialect}"
-            losses.append(Loss(f"{path}.opaque[{i}]", "dropped", reason))
+            losses += [Loss(f"{path}.{key}", "dropped", reason) for key in item.data]
     report_foreign(part.opaque, NAME, path, losses)
 
 
@@ -223,7 +224,7 @@ def thinking_field(part: ThinkingPart) -> str | None:
 
 
 def text_spans(parts: tuple[Part, ...]) -> dict[int, tuple[int, int]]:
-    """Return where the text before each citation stands in the joined text: {index: (start, end)}."""
+    """Return {index of a citation: (start, end) of its text in the joined text}."""
     spans: dict[int, tuple[int, int]] = {}
     start = end = 0
     for i, part in enumerate(parts):

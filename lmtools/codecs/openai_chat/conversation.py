@@ -1,8 +1,9 @@
 """Canonical messages to Chat's.
 
-What Chat cannot say in place is moved, never lost in silence: tool results that stand in a user's turn
-become ``tool`` messages before the rest of that turn; media inside results follow in a user message
-after the last result of the run, since no other message may stand between a call and its results.
+What Chat cannot say in place is moved, never lost in silence: tool results that stand in a user's
+turn become ``tool`` messages before the rest of that turn; media inside results follow in a user
+message after the last result of the run, since no other message may stand between a call and its
+results.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ...types import Json, JsonObject, TokenLogprob, Usage
+from ...types import Json, JsonObject, Opaque, TokenLogprob, Usage
 from ..base import Loss, Losses, Stamp
 from ..fields import Fields, report_foreign
 from .assistant import take_count
@@ -62,7 +62,7 @@ def parse_usage(wire: Json, path: str) -> Usage:
     """Return the counts; what is no count stays as it came, since no answer fails by its bill."""
     fields = Fields(wire, path)
     counts: dict[str, int | None] = {}
-    kept = []
+    kept: list[Opaque] = []
     notes: JsonObject = {}
     _take(fields, _COUNTS, counts)
     for key, shape, names in _DETAILS:
@@ -99,8 +99,8 @@ def render_usage(
 ) -> JsonObject:
     """Return ``usage``, with the estimate for a count that nobody reported.
 
-    The three totals are required; a detail that was not reported is not there. ``estimated`` tells that
-    the loss is recorded already.
+    The three totals are required; a detail that was not reported is not there. ``estimated`` tells
+    that the loss is recorded already.
     """
     report_foreign(usage.opaque, NAME, "usage", losses)
     absent = USAGE.note(usage.opaque, "absent") or ()

@@ -3,16 +3,16 @@
 A chunk may say several things at once, or nothing. What differs between servers:
 
 * Azure and Argo open with a chunk without choices: the start is the first chunk that has one.
-* Usage comes before, with or after the finish reason, so the end waits for ``[DONE]`` or the end of input.
-  Several servers never send ``[DONE]``: a finish reason makes the answer whole.
-* Calls are told apart by index and by id. Servers leave out the index, repeat the id and the name in
-  every chunk, send the id last, or send whole arguments at once. A call starts when both its id and its
-  name are known; what comes earlier waits.
-* A last frame that is no JSON is a cut. One in the middle is a breach of protocol; so the verdict on
-  such a frame waits for what follows it.
+* Usage comes before, with or after the finish reason, so the end waits for ``[DONE]`` or the end of
+  input. Several servers never send ``[DONE]``: a finish reason makes the answer whole.
+* Calls are told apart by index and by id. Servers leave out the index, repeat the id and the name
+  in every chunk, send the id last, or send whole arguments at once. A call starts when both its id
+  and its name are known; what comes earlier waits.
+* A last frame that is no JSON is a cut. One in the middle is a breach of protocol; so the verdict
+  on such a frame waits for what follows it.
 
-Keys that nobody takes stay with the frame (``wire``): ``rest`` of the chunk, ``choice``, ``delta`` and
-``logprobs`` of the objects in it. Those of a call belong to the call.
+Keys that nobody takes stay with the frame (``wire``): ``rest`` of the chunk, ``choice``, ``delta``
+and ``logprobs`` of the objects in it. Those of a call belong to the call.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Chat's stream, written: events to chunks, for a client of this dialect.
 
-The order is OpenAI's: a chunk with the role, chunks with content, one with the finish reason, one with the
-usage if the client asked for it (and then ``usage: null`` in all others), ``[DONE]``. An error is a frame
-with an ``error`` object, and the last one. Whatever events come, in whatever order, the bytes keep to
-that: a call waits for its id and its name, nothing follows an end, and an end that never comes is an error.
+The order is OpenAI's: a chunk with the role, chunks with content, one with the finish reason, one
+with the usage if the client asked for it (and then ``usage: null`` in all others), ``[DONE]``. An
+error is a frame with an ``error`` object, and the last one. Whatever events come, in whatever
+order, the bytes keep to that: a call waits for its id and its name, nothing follows an end, and an
+end that never comes is an error.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class Encoder:
             self._lose(path, "dropped", f"only {item.dialect} says {item.kind}")
 
     def _path(self, kind: str, part: int) -> str:
-        """Return where a part stands in the message; the second of a kind is joined to the first."""
+        """Return where a part stands; the second of a kind is joined to the first."""
         path = self._paths.get((kind, part))
         if path is None:
             path = self._paths[kind, part] = f"message.parts[{self._places}]"

@@ -1,10 +1,10 @@
 """Errors of Chat servers, both ways.
 
-OpenAI says ``{"error": {message, type, param, code}}``. vLLM, LM Studio, Ollama, LiteLLM, FastAPI and gateways
-in front of them say the same in other forms (a string, ``detail``, ``message`` at the top, a list, a page
-of HTML). All are read; what is no error object is rendered as one, since client libraries look for
-``error.message``. Structured words decide the canonical code; the text of the message decides last, and
-never against a 429 or a failure of the server.
+OpenAI says ``{"error": {message, type, param, code}}``. vLLM, LM Studio, Ollama, LiteLLM, FastAPI
+and gateways in front of them say the same in other forms (a string, ``detail``, ``message`` at the
+top, a list, a page of HTML). All are read; what is no error object is rendered as one, since client
+libraries look for ``error.message``. Structured words decide the canonical code; the text of the
+message decides last, and never against a 429 or a failure of the server.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ ERROR = Shape(
 )
 ERROR_BODY = Shape("error_body", ("error",))
 
-#: ``code`` and ``type`` words that decide. OpenAI's error guide; vLLM, LiteLLM, OpenRouter, llama.cpp and
-#: Google's compatible endpoint for those that OpenAI does not have.
+#: ``code`` and ``type`` words that decide. OpenAI's error guide; vLLM, LiteLLM, OpenRouter,
+#: llama.cpp and Google's compatible endpoint for those that OpenAI does not have.
 _CODES = {
     "context_length_exceeded": "context_length",
     "exceed_context_size_error": "context_length",
@@ -116,14 +116,14 @@ _TOO_LONG = re.compile(
     re.I,
 )
 _NO_MODEL = re.compile(
-    r"\bmodel\b.{0,200}?(?:not found|(?:does )?not exist|not supported|unsupported|not available|unknown)"
-    r"|(?:unknown|no such|invalid) model",
+    r"\bmodel\b.{0,200}?(?:not found|(?:does )?not exist|not supported|unsupported|not available"
+    r"|unknown)|(?:unknown|no such|invalid) model",
     re.I | re.S,
 )
-_BAD_KEY = re.compile(r"api[ _]key (?:not valid|is invalid)|(?:incorrect|invalid) api[ _]key", re.I)
-_NAMELESS = frozenset({"invalid_request", "not_found"})
-_LONGEST_TEXT = 500
-_TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+_BAD_KEY =
+    re.compile(r"api[ _]key (?:not valid|is invalid)|(?:incorrect|invalid) api[ _]key", re.I)
+    _NAMELESS = frozenset({"invalid_request", "not_found"}) _LONGEST_TEXT = 500 _TAGS =
+    re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 
 
 def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
@@ -322,7 +322,7 @@ def _code(words: tuple[str | None, ...], status: int | None, message: str) -> st
 
 
 def render_error(error: LMError) -> Refusal:
-    """Return the refusal in this dialect's form, whatever the error is and wherever it comes from."""
+    """Return any error in this dialect's form."""
     status = error.status
     if status is None or not 400 <= status < 600:
         status = status_for_code(error.code)

@@ -31,7 +31,7 @@ _NAMES = WireNames()
 
 
 class _LegacyCalls:
-    """Ids for calls and results of before tools, which know only names: first asked, first answered."""
+    """Ids for calls of before tools, which know only names: first asked, first answered."""
 
     def __init__(self) -> None:
         self._made = 0

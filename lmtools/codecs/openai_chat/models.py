@@ -45,7 +45,7 @@ def render_models(models: tuple[ModelInfo, ...]) -> JsonObject:
 
 
 def render_model(model: ModelInfo) -> JsonObject:
-    """Return one model; ``created`` and ``owned_by`` are required, so they are 0 and "" at worst."""
+    """Return one model; ``created`` and ``owned_by`` are required: 0 and "" at worst."""
     rest = MODEL.rest(model.opaque)
     out: JsonObject = {"id": model.id}
     if model.created is not None or "created" not in rest:

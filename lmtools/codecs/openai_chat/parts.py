@@ -1,8 +1,8 @@
 """Content parts: the elements of a ``content`` list, and how content is spelled.
 
 Spelling: content is a string, a list, null, or not there at all. A message keeps the note
-``content`` when its spelling is not the natural one (one plain text is a string, nothing is ``""``, or
-null on an assistant's message that holds calls).
+``content`` when its spelling is not the natural one (one plain text is a string, nothing is ``""``,
+or null on an assistant's message that holds calls).
 """
 
 from __future__ import annotations
@@ -131,14 +131,17 @@ def _parse_cache(fields: Fields) -> CacheMark | None:
 
 def _parse_image(fields: Fields, wire: JsonObject) -> Part:
     source = fields.any("image_url")
+    notes: JsonObject = {}
+    kept: tuple[Opaque, ...] = ()
+    detail: str | None = None
     if source.__class__ is str:
         # vLLM, LM Studio and others also take the bare string.
-        url, detail, notes, kept = source, None, {"image_url": "string"}, ()
+        uri, notes["image_url"] = source, "string"
     else:
         inner = Fields(source, fields.at("image_url"))
-        url, detail, notes = inner.required_text("url"), inner.text("detail"), {}
+        uri, detail = inner.required_text("url"), inner.text("detail")
         kept = IMAGE_URL.keep(inner, source)
-    media_type, data, url = _take_uri(url, notes)
+    media_type, data, url = _take_uri(uri, notes)
     cache = _parse_cache(fields)
     opaque = (*IMAGE.keep(fields, wire, notes), *kept)
     return ImagePart(media_type, data, url, detail=detail, cache=cache, opaque=opaque)
@@ -243,7 +246,7 @@ class PartRenderer:
         return shape.fill(out, part.opaque) if shape and part.opaque else out
 
     def _cache(self, mark: CacheMark, out: JsonObject | None, path: str) -> None:
-        """A mark that came as a breakpoint goes back as one; servers refuse keys they do not know."""
+        """Only what came as a breakpoint goes as one: servers refuse keys that they do not know."""
         if out is None or find_opaque(mark.opaque, NAME, "cache") is None:
             self.lose(path, "dropped", "Chat servers cache prefixes by themselves")
             return

@@ -13,6 +13,7 @@ from ...types import (
     Json,
     JsonObject,
     Message,
+    Opaque,
     OpaquePart,
     Part,
     RefusalPart,
@@ -20,6 +21,7 @@ from ...types import (
     Response,
     TextPart,
     ThinkingPart,
+    TokenLogprob,
     ToolCallPart,
     Usage,
 )
@@ -93,7 +95,8 @@ def _parse(body: Json, request: Request, target: Target) -> Response:
     choices = fields.array("choices")
     if not choices:
         raise fields.missing("choices", "a list with a choice in it")
-    id, notes = fields.text("id"), {}
+    id = fields.text("id")
+    notes: JsonObject = {}
     if id is not None and not id.startswith(ID_PREFIX):
         notes["own_id"] = True
     place = _own_place(choices)
@@ -142,7 +145,8 @@ class _Choice:
         fields = Fields(wire, "choices[0]")
         self._notes: JsonObject = {}
         self.message = self._message(fields.any("message"), request, minting, names)
-        self.logprobs, kept = None, ()
+        self.logprobs: tuple[TokenLogprob, ...] | None = None
+        kept: tuple[Opaque, ...] = ()
         logprobs = fields.rest.get("logprobs")
         if logprobs.__class__ is dict and logprobs.get("content").__class__ is list:
             del fields.rest["logprobs"]
@@ -342,6 +346,9 @@ class _AnswerRenderer:
 
     def _citation(self, part: CitationPart, index: int, path: str) -> None:
         start, end = self._spans[index]
+        if ANSWER.note(self._message.opaque, "content") == "list":
+            # The upstream did not join its texts, and counted in whatever it counted in.
+            start = 0
         rendered = render_annotation(part, start, end)
         self._unmarked(part, path)
         if rendered is None:
@@ -349,6 +356,10 @@ class _AnswerRenderer:
             return
         if part.text is not None:
             self._lose(f"{path}.text", "dropped", "Chat does not quote what it cites")
+        own = any(item.dialect == NAME for item in part.opaque)
+        if start or (None in (part.start, part.end) and not own):
+            self._lose(f"{path}.start", "substituted", "Chat counts in the whole text")
+            self._lose(f"{path}.end", "substituted", "Chat counts in the whole text")
         self._out.setdefault("annotations", []).append(rendered)
 
     def _audio(self, part: AudioPart, path: str) -> JsonObject:

@@ -1,7 +1,7 @@
 """Tools, the choice among them, and calls: both directions.
 
-``functions``, ``function_call`` and the role ``function`` are the words of before tools. They are read
-as tools, and written again as they came: a tool, a call or a choice keeps the note ``legacy``.
+``functions``, ``function_call`` and the role ``function`` are the words of before tools. They are
+read as tools, and written again as they came: a tool, a call or a choice keeps the note ``legacy``.
 """
 
 from __future__ import annotations
@@ -332,5 +332,5 @@ def render_called(part: ToolCallPart, names: WireNames) -> JsonObject:
 
 
 def says_legacy(part: ToolCallPart) -> bool:
-    """Tell whether a call is a ``function_call``, which has no id: then the id is the minted one."""
-    return CALLED.note(part.opaque, "legacy") == part.id
+    """Tell whether a call is a ``function_call``, whose id is a minted one."""
+    return bool(CALLED.note(part.opaque, "legacy") == part.id)

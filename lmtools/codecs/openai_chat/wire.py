@@ -1,8 +1,8 @@
 """The shapes of Chat's objects: what is always said, in which order, and what stands beside it.
 
-A ``Shape`` is one kind of wire object. ``keys`` is the order that this codec writes; ``always`` are keys
-that OpenAI writes though they say nothing (constants, nulls, empty lists), so a wire object that has
-them leaves no trace, and one that lacks them is remembered as lacking them (``absent``).
+A ``Shape`` is one kind of wire object. ``keys`` is the order that this codec writes; ``always`` are
+keys that OpenAI writes though they say nothing (constants, nulls, empty lists), so a wire object
+that has them leaves no trace, and one that lacks them is remembered as lacking them (``absent``).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def finish_word(finish: str | None, *, called: bool, legacy: bool = False) -> st
 
 
 def said_finish(note: JsonObject | None, finish: str | None) -> tuple[str | None] | None:
-    """Return the upstream's own word (in a tuple: it may be null) while it still fits ``finish``."""
+    """Return the upstream's own word, which may be null, in a tuple, while it fits ``finish``."""
     if note is None or "finish" not in note:
         return None
     word = note["finish"]
