@@ -270,17 +270,6 @@ def test_a_wire_that_is_no_dialect_is_refused_at_once():
 # Time and leaving
 
 
-class Clock:
-    """A clock that moves when it is looked at."""
-
-    def __init__(self, step: float) -> None:
-        self.now, self.step = 0.0, step
-
-    def __call__(self) -> float:
-        self.now += self.step
-        return self.now
-
-
 class Watch:
     """A watch over a socket; ``ticks`` counts how often a wait asked for the time."""
 
@@ -320,15 +309,18 @@ def test_slow_ends_when_its_client_leaves(pair, stream):
 
 
 @pytest.mark.parametrize("stream", [None, True])
-def test_slow_takes_its_time_before_each_delta(stream):
-    clock = Clock(0.05)
+def test_slow_takes_its_time_before_each_delta(stream, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr("lmtools.loopback.pause", lambda seconds, *_: pauses.append(seconds))
     request = replace(ECHO, model="slow", stream=stream)
 
-    response = LoopbackTransport(delay_s=0.1, clock=clock).send(rendered(request, "anthropic"))
+    response = LoopbackTransport(delay_s=0.5).send(rendered(request, "anthropic"))
 
-    assert not (stream and response._body.buffered)
+    assert sum(pauses) == (0 if stream else 0.5 * 22)
+    assert response._body.buffered is not stream
     assert whole(response, request, "anthropic").text.endswith("twenty")
-    assert clock.now > 20 * 0.1
+    # Start, twenty words, End.
+    assert sum(pauses) >= 0.5 * 22
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ class Connection:
 
     def _refuse_head(self, status: int, message: str) -> None:
         """Answer a request that could not be parsed, and close."""
+        client = self.client.address
+        self._site.log.info("request refused", client=client, status=status, reason=message)
         headers, body = self._site.render_failure(None, status, message)
         framed = (*headers, ("Content-Length", str(len(body))))
         answer = render_head(status, framed, "1.1", keep=False) + body

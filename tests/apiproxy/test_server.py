@@ -542,6 +542,7 @@ def test_what_is_smuggled_behind_a_bad_head_is_not_served(serve):
     client.leave()
     assert site.departures.acquire(timeout=PATIENCE_S)
     assert not called
+    assert "INFO request refused client=127.0.0.1 status=400 reason=" in site.log.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -1257,3 +1258,17 @@ def test_an_ipv6_address_is_served(serve):
 
 def test_localhost_is_the_ipv4_address(serve):
     assert serve(host="localhost").server.host == "127.0.0.1"
+
+
+def test_an_application_that_cannot_say_its_failure_costs_one_connection(serve, monkeypatch):
+    def fail(path: str | None, status: int, message: str):
+        raise RuntimeError("private words")
+
+    monkeypatch.setitem(globals(), "render_failure", fail)
+    site = serve()
+
+    assert site.client().send(b"nonsense\r\n\r\n").at_end()
+    assert site.departures.acquire(timeout=PATIENCE_S)
+    assert "ERROR connection failed error=RuntimeError where=test_server.py:" in site.log.getvalue()
+    assert "private" not in site.log.getvalue()
+    assert site.client().ask(post(b"x")).status == 200
