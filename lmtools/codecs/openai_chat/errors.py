@@ -120,10 +120,13 @@ _NO_MODEL = re.compile(
     r"|unknown)|(?:unknown|no such|invalid) model",
     re.I | re.S,
 )
-_BAD_KEY =
-    re.compile(r"api[ _]key (?:not valid|is invalid)|(?:incorrect|invalid) api[ _]key", re.I)
-    _NAMELESS = frozenset({"invalid_request", "not_found"}) _LONGEST_TEXT = 500 _TAGS =
-    re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+_BAD_KEY = re.compile(r"api[ _]key (?:not valid|is invalid)|(?:incorrect|invalid) api[ _]key", re.I)
+_NAMELESS = frozenset({"invalid_request", "not_found"})
+_TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+_LONGEST_TEXT = 500
+#: How much of a page, and of a message, is searched: they come from outside.
+_LONGEST_PAGE = 8_000
+_LONGEST_SEARCH = 2_000
 
 
 def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
@@ -143,7 +146,7 @@ def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
 
 def _plain(text: str) -> str:
     """Return the words of a body that is no JSON: a page without its tags and line breaks."""
-    return " ".join(_TAGS.sub(" ", text[:20_000]).split())
+    return " ".join(_TAGS.sub(" ", text[:_LONGEST_PAGE]).split())
 
 
 def error_in_body(body: JsonObject) -> ApiError | None:
@@ -314,6 +317,7 @@ def _code(words: tuple[str | None, ...], status: int | None, message: str) -> st
         code = vague[0] if vague else "provider"
     if code not in _NAMELESS:
         return code
+    message = message[:_LONGEST_SEARCH]
     if _TOO_LONG.search(message):
         return "context_length"
     if _BAD_KEY.search(message):
