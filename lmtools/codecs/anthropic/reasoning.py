@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ...types import JsonObject, Opaque, OutputFormat, Reasoning, Request
 from ..fields import Fields, report_foreign, restore
 from .parts import Rendering
-from .spelling import NAME, data_of
+from .spelling import NAME, count, data_of
 
 _MODES = ("enabled", "adaptive", "disabled")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -67,7 +67,7 @@ def _parse_thinking(body: Fields, effort: str | None) -> Reasoning | None:
         return Reasoning(effort=effort, opaque=(Opaque(NAME, "thinking", {"absent": True}),))
     fields = Fields(thinking, body.at("thinking"))
     mode = fields.text("type") if fields.rest.get("type") in _MODES else None
-    budget = fields.integer("budget_tokens")
+    budget = count(fields, "budget_tokens")
     shown = fields.rest.get("display")
     summary = _DISPLAYS.get(shown) if shown.__class__ is str else None
     if summary is not None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import RequestError
 from ...types import Json, JsonObject, Message, Opaque, Request, Tool, find_opaque
 from ..base import Headers, Incoming, Rendered, Target
-from ..fields import Fields, report_foreign, restore
+from ..fields import Fields, report_foreign, restore, wrong
 from ..names import wire_names
 from .content import parse_content
 from .messages import render_messages, split_system
@@ -73,6 +74,14 @@ _CANONICAL = {
 
 def parse_request(wire: Incoming) -> Request:
     """Return the canonical request; RequestError names the path of what is wrong."""
+    try:
+        return _parse(wire)
+    except (ValueError, OverflowError) as error:
+        # JSON numbers beyond what a float holds.
+        raise RequestError(str(error)) from error
+
+
+def _parse(wire: Incoming) -> Request:
     body = Fields(wire.body, "")
     model = body.required_text("model")
     empty = take_empty(body, "system", "tools", "stop_sequences", "metadata")
@@ -154,7 +163,8 @@ def _parse_tools(body: Fields) -> tuple[Tool, ...]:
 def _parse_stop(body: Fields) -> tuple[str, ...]:
     stop = body.array("stop_sequences") or []
     for i, text in enumerate(stop):
-        Fields({"text": text}, f"stop_sequences[{i}]").required_text("text")
+        if text.__class__ is not str:
+            raise wrong(f"stop_sequences[{i}]", "a string", text)
     return tuple(stop)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ...types import CacheMark, Json, JsonObject, Opaque, find_opaque
 from ..base import Losses
-from ..fields import Fields, report_foreign, restore
+from ..fields import Fields, report_foreign, restore, wrong
 from ..names import ToolKey, WireNames
 
 NAME = "anthropic"
@@ -70,6 +70,14 @@ def put(out: JsonObject, key: str, value: Json, empty: JsonObject) -> None:
         out[key] = value
     elif key in empty:
         out[key] = empty[key]
+
+
+def count(fields: Fields, key: str) -> int | None:
+    """Take a number of tokens."""
+    value = fields.integer(key)
+    if value is not None and value < 0:
+        raise wrong(fields.at(key), "a count", value)
+    return value
 
 
 def parse_cache(fields: Fields) -> CacheMark | None:

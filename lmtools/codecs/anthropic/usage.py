@@ -16,9 +16,9 @@ and zeros.
 from __future__ import annotations
 
 from ...types import Json, JsonObject, Opaque, Usage
-from ..fields import Fields, report_foreign, restore, wrong
+from ..fields import Fields, report_foreign, restore
 from .parts import Rendering
-from .spelling import NAME, data_of, kept_key
+from .spelling import NAME, count, data_of, kept_key
 
 _COUNTS = (
     "input_tokens",
@@ -69,13 +69,13 @@ def parse_usage(value: Json, path: str) -> tuple[Usage, str | None]:
     """Return the counts, and the tier that served the request."""
     fields = Fields(value, path)
     notes = absent_keys(fields, _COUNTS)
-    plain, write, read, output = (_count(fields, key) for key in _COUNTS)
+    plain, write, read, output = (count(fields, key) for key in _COUNTS)
     details = fields.object(_DETAILS)
     reasoning: int | None = None
     kept: tuple[Opaque, ...] = ()
     if details is not None:
         inner = Fields(details, fields.at(_DETAILS))
-        reasoning = _count(inner, "thinking_tokens")
+        reasoning = count(inner, "thinking_tokens")
         present = None if reasoning is not None else {"present": True}
         kept = inner.kept(NAME, _DETAILS, ("thinking_tokens",), present)
     tier = fields.text("service_tier")
@@ -88,13 +88,6 @@ def parse_usage(value: Json, path: str) -> tuple[Usage, str | None]:
         opaque=(*fields.kept(NAME, "usage", _USAGE_KEYS, notes), *kept),
     )
     return usage, tier
-
-
-def _count(fields: Fields, key: str) -> int | None:
-    count = fields.integer(key)
-    if count is not None and count < 0:
-        raise wrong(fields.at(key), "a count", count)
-    return count
 
 
 def add_cached(input_tokens: int | None, usage: Usage, before: Usage) -> int | None:
