@@ -172,8 +172,11 @@ class Exchange:
         """Return the whole body, inflated; the same bytes at each call.
 
         Raises an ApiError with the status to answer: 413 too large, 415 a coding other than gzip or
-        deflate, 408 too slow, 400 broken. CancelledError when the client left.
+        deflate, 408 too slow, 400 broken. CancelledError when the client left. ValueError once an
+        answer was begun without it.
         """
+        if self._body is None and self.status is not None:
+            raise ValueError("read_body: the exchange is answered; its body was thrown away")
         if self._body is None:
             try:
                 coding = self._coding()

@@ -430,6 +430,8 @@ def test_an_exchange_is_answered_once(serve):
             with pytest.raises(ValueError, match="no answer is open"):
                 act()
         exchange.respond(200, JSON, b"1")
+        with pytest.raises(ValueError, match="thrown away"):
+            exchange.read_body()
         with pytest.raises(ValueError, match="answered already, with status 200"):
             exchange.respond(200, JSON, b"2")
         with pytest.raises(ValueError, match="no answer is open"):
