@@ -10,7 +10,6 @@ end that never comes is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from ...sse import encode_comment
@@ -40,12 +39,13 @@ from ...types import (
 )
 from ..base import Loss, Losses, Stamp
 from ..text import dumps
-from .assistant import THINKING, render_annotation
+from .assistant import THINKING, call_stem, render_annotation
 from .counts import render_logprobs, render_usage
 from .errors import render_error_chunk
 from .parts import TEXT
 from .responses import ANSWER, CHOICE, RESPONSE, answer_id, rendered_tier
-from .tools import CALL, CALLED, is_legacy
+from .sent_calls import Sent, SentCalls
+from .tools import is_legacy
 from .wire import FINISH_LOSSES, NAME, finish_of, finish_word, said_finish
 
 _DONE = "data: [DONE]\n\n"
@@ -57,20 +57,6 @@ def stream_encoder(request: Request, stamp: Stamp) -> Encoder:
     return Encoder(request, stamp)
 
 
-@dataclass(slots=True)
-class _Call:
-    """A call on its way out. ``index`` is its place in ``tool_calls``, None while it waits."""
-
-    path: str
-    index: int | None = None
-    id: str | None = None
-    name: str | None = None
-    kind: str = "function"
-    legacy: bool = False
-    said: bool = False
-    held: list[ToolCallDelta] = field(default_factory=list)
-
-
 class Encoder:
     """One answer's events to the client's bytes."""
 
@@ -78,11 +64,10 @@ class Encoder:
         self.losses: Losses = []
         self._stamp = stamp
         self._asked = request.include_usage is True
-        self._legacy = is_legacy(request)
         self._started = self._done = False
         self._start = Start()
         self._fields: JsonObject = {}
-        self._head = self._tail = ""
+        self._head = self._call_head = self._tail = ""
         self._reported: set[str] = set()
         self._paths: dict[tuple[str, int], str] = {}
         self._kinds: set[str] = set()
@@ -93,8 +78,8 @@ class Encoder:
         self._citations: list[tuple[int, CitationPart, str]] = []
         #: Other choices by index, and whether each has finished.
         self._others: dict[Any, bool] = {}
-        self._calls: dict[int, _Call] = {}
-        self._open_calls = 0
+        stem = call_stem(stamp.id)
+        self._calls = SentCalls(stem, self._lose, legacy=is_legacy(request))
 
     def encode(self, event: Event) -> bytes:
         if self._done:
@@ -218,7 +203,9 @@ class Encoder:
     def _set_template(self) -> None:
         fields = dumps(self._fields)[:-1]
         usage = ',"usage":null' if self._asked else ""
-        self._head = f'data: {fields},"choices":[{{"index":0,"delta":{{"content":'
+        delta = f'data: {fields},"choices":[{{"index":0,"delta":{{'
+        self._head = f'{delta}"content":'
+        self._call_head = f'{delta}"tool_calls":[{{"index":'
         self._tail = f'}},"finish_reason":null}}]{usage}}}\n\n'
 
     def _role(self, start: Start) -> str:
@@ -321,70 +308,23 @@ class Encoder:
     # Calls
 
     def _on_call(self, event: ToolCallDelta) -> list[str]:
+        call = self._calls.get(event.part_index)
+        if (
+            call is not None
+            and call.index is not None
+            and call.kind == "function"
+            and event.text
+            and not (event.wire or event.opaque)
+        ):
+            call.said = True
+            arguments = f'{call.index},"function":{{"arguments":{dumps(event.text)}}}}}]'
+            return [f"{self._call_head}{arguments}{self._tail}"]
         path = self._path("tool_call", event.part_index)
         self._report(event.opaque, path)
-        call = self._calls.get(event.part_index)
-        if call is None:
-            call = self._calls[event.part_index] = _Call(path, kind=event.kind)
-            if event.namespace is not None:
-                self._lose(f"{path}.namespace", "dropped", "Chat has no namespaces")
-        call.id, call.name = call.id or event.id, call.name or event.name
-        if call.index is not None or call.legacy:
-            return self._fragment(call, event)
-        call.held.append(event)
-        return self._open_call(call) if call.id and call.name else []
+        return self._call_frames(self._calls.feed(event, path))
 
-    def _open_call(self, call: _Call) -> list[str]:
-        """Send the first fragment, with id and name, and what has waited for them."""
-        first, *later = call.held
-        call.held = []
-        said_legacy = any(CALLED.note(e.opaque, "legacy") for e in (first, *later))
-        called_before = any(other.legacy for other in self._calls.values())
-        if said_legacy or (self._legacy and not called_before):
-            call.legacy = True
-        else:
-            call.index = self._open_calls
-            self._open_calls += 1
-        frames = self._fragment(call, first, opening=True)
-        for event in later:
-            frames += self._fragment(call, event)
-        return frames
-
-    def _fragment(self, call: _Call, event: ToolCallDelta, *, opening: bool = False) -> list[str]:
-        if not (opening or event.text or event.opaque or event.wire):
-            return []
-        call.said = call.said or bool(event.text)
-        key = "input" if call.kind == "custom" else "arguments"
-        inner: JsonObject = {"name": call.name} if opening else {}
-        if event.text or opening:
-            inner[key] = event.text
-        inner.update((k, v) for k, v in CALLED.rest(event.opaque).items() if k not in inner)
-        if call.legacy:
-            return [self._chunk({"function_call": inner}, _held(event))]
-        out: JsonObject = {"index": call.index}
-        if opening:
-            out.update({"id": call.id, "type": call.kind})
-        if inner:
-            out[call.kind] = inner
-        out.update((k, v) for k, v in CALL.rest(event.opaque).items() if k not in out)
-        return [self._chunk({"tool_calls": [out]}, _held(event))]
-
-    def _flush_calls(self) -> list[str]:
-        """Open what still waits, and give calls without arguments the empty object.
-
-        Clients parse the arguments, and the empty text is no JSON.
-        """
-        frames: list[str] = []
-        for part, call in self._calls.items():
-            if call.held and not call.name:
-                self._lose(call.path, "dropped", "a call without a name cannot be run")
-                continue
-            if call.held:
-                call.id = call.id or f"call_{self._stamp.id}_{self._open_calls}"
-                frames += self._open_call(call)
-            if not call.said and call.kind == "function":
-                frames += self._fragment(call, ToolCallDelta(part, "{}"))
-        return frames
+    def _call_frames(self, sent: list[Sent]) -> list[str]:
+        return [self._chunk(delta, _held(event)) for delta, event in sent]
 
     # What Chat has no words for
 
@@ -428,7 +368,7 @@ class Encoder:
 
     def _on_end(self, event: End) -> list[str]:
         self._report(event.opaque, "opaque")
-        frames = [*self._flush_citations(), *self._flush_calls()]
+        frames = [*self._flush_citations(), *self._call_frames(self._calls.flush())]
         tier = rendered_tier(event.service_tier, self.losses)
         if tier is not None:
             self._fields["service_tier"] = tier
@@ -464,9 +404,8 @@ class Encoder:
             self._lose("finish", "substituted", FINISH_LOSSES[event.finish])
         if event.stop_sequence is not None:
             self._lose("stop_sequence", "dropped", FINISH_LOSSES["stop_sequence"])
-        legacy = any(call.legacy for call in self._calls.values())
-        called = legacy or self._open_calls > 0
-        word = finish_word(event.finish, called=called, legacy=legacy)
+        calls = self._calls
+        word = finish_word(event.finish, called=calls.any, legacy=calls.legacy)
         if finish_of(word) != event.finish and event.finish not in FINISH_LOSSES:
             self._lose("finish", "substituted", f"an answer of these parts ends with {word}")
         return word
