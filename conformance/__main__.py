@@ -22,11 +22,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    wanted = options.law or [law.name for law in LAWS]
-    laws = [law for law in LAWS if law.name in wanted or law.name.partition("-")[0] in wanted]
+    laws = [law for law in LAWS if not options.law or {law.name, law.group} & set(options.law)]
+    unknown = set(options.law or ()) - {name for law in LAWS for name in (law.name, law.group)}
     cases = [c for c in corpus.load() if options.case in c.name and options.dialect in c.dialect]
-    if not laws or not cases:
-        print("no such law" if not laws else "no such case", file=sys.stderr)
+    if unknown or not cases:
+        wrong = f"no law {', '.join(sorted(unknown))}" if unknown else "no such case"
+        print(f"{wrong}; see -h", file=sys.stderr)
         return 2
     codecs = runner.codecs()
     table = runner.run(cases, laws, codecs)

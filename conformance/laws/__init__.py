@@ -25,6 +25,11 @@ class Law:
     check: Check
     lawful_only: bool = False
 
+    @property
+    def group(self) -> str:
+        """The law of the design that this is a part of: ``L2`` for ``L2-stream``."""
+        return self.name.partition("-")[0]
+
     def applies(self, case: Case) -> bool:
         return case.kind in self.kinds and (case.lawful or not self.lawful_only)
 

@@ -176,8 +176,8 @@ def _windows(stream: bytes) -> Iterator[tuple[int, int]]:
         yield 0, len(stream)
         return
     ends = [0, *_boundaries(stream), len(stream)]
-    for i in range(0, len(ends) - 1, 4):
-        yield ends[i], ends[min(i + 6, len(ends) - 1)]
+    for i in range(0, len(ends) - 1, 2):
+        yield ends[i], ends[min(i + 3, len(ends) - 1)]
 
 
 def _boundaries(stream: bytes) -> list[int]:
@@ -286,23 +286,27 @@ _CUT_CODES = frozenset({"truncated", "protocol"})
 
 
 def _cuts(codec: Codec, request: Request, stream: bytes) -> Iterator[tuple[int, bool, list[Event]]]:
-    """Yield (offset, end marker or error seen, events) for cuts of the stream.
+    """Yield (offset, end marker or error seen, events that matter) for cuts of the stream.
 
     One decoder runs along the stream; at each cut a copy of it is closed, which is the same as
-    decoding the cut stream from its start.
+    decoding the cut stream from its start. Deltas before the end matter to no rule of ``ending``.
     """
-    sse = SSEDecoder()
-    decoder = codec.stream_decoder(request, exchange.target(codec.NAME))
-    events: list[Event] = []
+    sse, target = SSEDecoder(), exchange.target(codec.NAME)
+    decoder = codec.stream_decoder(request, target)
+    shared = {id(value): value for value in (request, target)}  # frozen: copies may share them
+    mattering: list[Event] = []
     marker = False
     for cut in range(len(stream)):
         if _wanted(stream, cut):
-            tail, last_frames = _closed(sse, decoder)
+            tail, last_frames = _closed(sse, decoder, dict(shared))
             seen = marker or any(is_end_marker(codec.NAME, frame) for frame in last_frames)
-            yield cut, seen, events + tail
+            yield cut, seen, mattering + tail
         for frame in sse.feed(stream[cut : cut + 1]):
             marker = marker or is_end_marker(codec.NAME, frame)
-            events = events + decoder.decode(frame)
+            for event in decoder.decode(frame):
+                ended = bool(mattering) and isinstance(mattering[-1], (End, StreamError))
+                if ended or isinstance(event, (Start, End, StreamError)):
+                    mattering.append(event)
 
 
 def _wanted(stream: bytes, cut: int) -> bool:
@@ -310,9 +314,11 @@ def _wanted(stream: bytes, cut: int) -> bool:
     return len(stream) <= LONG or cut % 97 == 0 or b"\n" in stream[cut - 2 : cut + 2]
 
 
-def _closed(sse: SSEDecoder, decoder: StreamDecoder) -> tuple[list[Event], list[SSEEvent]]:
-    sse, decoder = copy.deepcopy((sse, decoder))
-    frames = sse.close()
+def _closed(
+    sse: SSEDecoder, decoder: StreamDecoder, shared: dict[int, Any]
+) -> tuple[list[Event], list[SSEEvent]]:
+    frames = copy.deepcopy(sse).close()
+    decoder = copy.deepcopy(decoder, shared)
     events = [event for frame in frames for event in decoder.decode(frame)]
     return events + decoder.close(), frames
 
