@@ -5,7 +5,7 @@ request may be closed at any time, and are, the longest-waiting first, when the 
 neither idle clients nor those that send their head byte by byte keep anybody out. Beyond the bound
 a few more threads answer 503; beyond those the connection is closed.
 
-Why no ``http.server`` or ``socketserver`` below (docs/adr): the first costs 25 ms and 6 MB at start
+Why no ``http.server`` or ``socketserver`` below (docs/adr): the first costs 14 ms and 8 MB at start
 for code of which none runs here; the second polls twice a second, takes as long to close, accepts
 one connection per poll, and turns in a busy loop when descriptors run out.
 """
