@@ -194,6 +194,7 @@ def error_body(
 ) -> JsonObject:
     inner = restore({"type": word, "message": message}, opaque, NAME, "error")
     out: JsonObject = {"type": "error", "error": inner}
-    if request_id is not None and "absent" not in data_of(opaque, "error_body"):
+    kept = data_of(opaque, "error_body")
+    if request_id is not None and "absent" not in kept and "request_id" not in kept.get("rest", {}):
         out["request_id"] = request_id
     return restore(out, opaque, NAME, "error_body")

@@ -20,7 +20,8 @@ from ...types import Json, JsonObject, ModelInfo, Request
 from ..base import Incoming, Rendered, Target
 from ..fields import Fields, restore
 from .requests import parse_request, render_request
-from .spelling import NAME
+from .spelling import NAME, kept_key
+from .usage import absent_keys
 
 _MODEL_KEYS = ("type", "id", "display_name", "created_at", "max_input_tokens", "max_tokens")
 #: What a count is made of; the API refuses a request's other fields there.
@@ -49,6 +50,7 @@ def parse_models(body: Json) -> tuple[ModelInfo, ...]:
 
 def _parse_model(value: Json, path: str) -> ModelInfo:
     fields = Fields(value, path)
+    notes = absent_keys(fields, ("lifecycle",))
     if fields.rest.get("type") == "model":
         del fields.rest["type"]
     id, name = fields.required_text("id"), fields.text("display_name")
@@ -61,7 +63,7 @@ def _parse_model(value: Json, path: str) -> ModelInfo:
         created,
         max_input_tokens=fields.integer("max_input_tokens"),
         max_output_tokens=fields.integer("max_tokens"),
-        opaque=fields.kept(NAME, "model", _MODEL_KEYS),
+        opaque=fields.kept(NAME, "model", _MODEL_KEYS, notes),
     )
 
 
@@ -79,13 +81,17 @@ def _date(seconds: int) -> str:
 
 
 def render_model(model: ModelInfo) -> JsonObject:
-    out: JsonObject = {"type": "model", "id": model.id}
+    out: JsonObject = {} if kept_key(model.opaque, "model", "type") else {"type": "model"}
+    out["id"] = model.id
     out["display_name"] = model.id if model.display_name is None else model.display_name
     if model.created is not None:
         out["created_at"] = _date(model.created)
     elif not model.opaque:
         # Required by the SDK's type; the API itself gives this date where it knows none.
         out["created_at"] = _date(0)
+    if not model.opaque:
+        # Required too, and a model that is served is active.
+        out["lifecycle"] = "active"
     if model.max_input_tokens is not None:
         out["max_input_tokens"] = model.max_input_tokens
     if model.max_output_tokens is not None:
