@@ -237,7 +237,8 @@ class LM:
             return loads(body.decode("utf-8"))
         except (ProtocolError, UnicodeDecodeError) as error:
             raise ProtocolError(
-                f"{title} answered 200 with {len(body)} bytes that are not JSON; check -provider-url",
+                f"{title} answered 200 with {len(body)} bytes that are not JSON;"
+                " check -provider-url",
                 provider=self.backend.provider.name,
             ) from error
 
