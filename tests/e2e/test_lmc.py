@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 LMC = (sys.executable, "-m", "lmtools.lmc")
 WIRES = ("openai-chat", "anthropic")
 #: Seconds after which a process that should have ended is a failure.
-PATIENCE_S = 60
+PATIENCE_S = 30
 
 
 def lmc(*words, stdin=b"Hello\n", **environ):
@@ -35,7 +35,31 @@ def lmc(*words, stdin=b"Hello\n", **environ):
     )
 
 
-def start(*words, **streams):
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Children inherit an ignored SIGINT, and a test run in the background has one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def start():
+    """A function that starts lmc; what still runs at the end of the test is killed."""
+    started = []
+
+    def begin(*words, **streams):
+        started.append(begin_process(*words, **streams))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def begin_process(*words, **streams):
     return subprocess.Popen(
         [*LMC, *words],
         cwd=ROOT,
@@ -48,9 +72,9 @@ def start(*words, **streams):
     )
 
 
-def ended(process):
-    """Return what is left of both outputs, and the exit code."""
-    out, err = process.communicate(timeout=PATIENCE_S)
+def ended(process, stdin=None):
+    """Give the process its input; return what is left of both outputs, and the exit code."""
+    out, err = process.communicate(stdin, timeout=PATIENCE_S)
     return out, err, process.returncode
 
 
@@ -115,27 +139,22 @@ def test_a_closed_stream_is_no_traceback(closed):
 
 
 @pytest.mark.parametrize("stream", [(), ("-stream",)], ids=("whole", "stream"))
-def test_a_reader_that_left_is_a_quiet_failure(stream):
+def test_a_reader_that_left_is_a_quiet_failure(stream, start):
     """As in ``lmc ... | head``: no traceback, and none at the interpreter's last flush either."""
     reading, writing = os.pipe()
     os.close(reading)
     words = ("-provider", "loopback", "-model", "story", *stream)
     with os.fdopen(writing, "wb") as out:
         process = start(*words, stdout=out)
-        _, err, code = ended_with(process, b"x")
+        _, err, code = ended(process, b"x")
 
     assert (code, err) == (1, b"")
 
 
-def ended_with(process, stdin):
-    out, err = process.communicate(stdin, timeout=PATIENCE_S)
-    return out, err, process.returncode
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_said():
+def test_a_full_disk_is_said(start):
     with open("/dev/full", "wb") as out:
-        _, err, code = ended_with(start("-provider", "loopback", stdout=out), b"x")
+        _, err, code = ended(start("-provider", "loopback", stdout=out), b"x")
 
     assert (code, err) == (1, b"lmc: standard output: No space left on device\n")
 
@@ -146,7 +165,7 @@ SIGNALS = [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"termina
 
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_in_the_middle_of_a_stream_leaves_what_came(number, code, word):
+def test_a_signal_in_the_middle_of_a_stream_leaves_what_came(number, code, word, start):
     process = start("-provider", "loopback", "-model", "slow", "-stream")
     process.stdin.write(b"x")
     process.stdin.close()
@@ -161,7 +180,7 @@ def test_a_signal_in_the_middle_of_a_stream_leaves_what_came(number, code, word)
 
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_while_the_prompt_is_awaited_ends_the_run(number, code, word):
+def test_a_signal_while_the_prompt_is_awaited_ends_the_run(number, code, word, start):
     """At a terminal, so that the line on standard error tells that the wait has begun."""
     controller, terminal = pty.openpty()
     process = start("-provider", "loopback", stdin=terminal)
@@ -177,7 +196,9 @@ def test_a_signal_while_the_prompt_is_awaited_ends_the_run(number, code, word):
 
 @pytest.mark.parametrize("stream", [(), ("-stream",)], ids=("whole", "stream"))
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
-def test_a_signal_while_an_answer_is_awaited_closes_the_connection(number, code, word, stream):
+def test_a_signal_while_an_answer_is_awaited_closes_the_connection(
+    number, code, word, stream, start
+):
     process = None
 
     def wait_for_the_client_to_leave(handler):
@@ -190,21 +211,44 @@ def test_a_signal_while_an_answer_is_awaited_closes_the_connection(number, code,
     with recorder(wait_for_the_client_to_leave) as server:
         words = ("-provider", "openai", "-provider-url", server.url, "-retries", "0")
         process = start(*words, *stream)
-        out, err, returned = ended_with(process, b"x")
+        out, err, returned = ended(process, b"x")
 
         assert server.left.wait(PATIENCE_S)
     assert (returned, out, err) == (code, b"", b"lmc: " + word + b"\n")
 
 
-def test_a_terminal_gets_a_last_line_break():
+def test_a_terminal_gets_a_last_line_break(start):
     controller, terminal = pty.openpty()
     process = start("-provider", "loopback", stdout=terminal)
     os.close(terminal)
-    _, err, code = ended_with(process, b"Hello")
+    _, err, code = ended(process, b"Hello")
     shown = os.read(controller, 100)
     os.close(controller)
 
     assert (code, err, shown) == (0, b"", b"Hello\r\n")
+
+
+@pytest.mark.parametrize(
+    ("environ", "dim"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_reasoning_is_dim_at_a_terminal_that_can_show_it(start, environ, dim):
+    controller, terminal = pty.openpty()
+    process = start(
+        "-provider", "loopback", "-model", "think", stderr=terminal, env={**os.environ, **environ}
+    )
+    os.close(terminal)
+    out, _, code = ended(process, b"Hello")
+    shown = os.read(controller, 1000)
+    os.close(controller)
+
+    assert (code, out) == (0, b"Hello")
+    assert shown.startswith(b"\x1b[2m[reasoning]" if dim else b"[reasoning]")
+    assert shown.endswith(b"[end of reasoning]\x1b[0m\r\n" if dim else b"[end of reasoning]\r\n")
 
 
 # Printed commands

@@ -15,7 +15,6 @@ from lmtools.lmc.__main__ import main
 from lmtools.lmc.chat import SYSTEM_PROMPT
 from lmtools.lmc.send import Deadline
 from lmtools.lmc.terminal import Terminal
-from lmtools.loopback import LoopbackTransport
 from tests.fakes.recorder import recorder, reply
 
 WIRES = ("openai-chat", "anthropic")
@@ -367,7 +366,7 @@ def test_a_whole_answer_has_one_deadline_over_all_its_waits():
 
 
 @pytest.mark.parametrize(("words", "part"), [((), "within 50ms"), (("-stream",), "deadline")])
-def test_an_answer_that_takes_too_long_is_given_up(monkeypatch, words, part):
+def test_an_answer_that_takes_too_long_is_given_up(words, part):
     result = loopback("-model", "slow", "-timeout", "50ms", *words)
 
     assert result.code == (3 if words else 1)
@@ -375,6 +374,15 @@ def test_an_answer_that_takes_too_long_is_given_up(monkeypatch, words, part):
 
 
 # Signals and outputs that fail
+
+
+@pytest.fixture
+def _interruptible():
+    """A test run in the background has SIGINT ignored."""
+    before = [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
 
 
 class Killing(io.BytesIO):
@@ -389,22 +397,15 @@ class Killing(io.BytesIO):
         return super().write(data)
 
 
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
-def test_a_signal_ends_the_run_with_its_code(monkeypatch, number, code, word):
-    closed = []
-    monkeypatch.setattr(LoopbackTransport, "close", lambda self: closed.append(True))
-    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        result = Result(
-            ("-provider", "loopback", "-stream", "-model", "story"), stdout=Killing(number)
-        )
-        after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+def test_a_signal_ends_the_run_with_its_code(number, code, word):
+    words = ("-provider", "loopback", "-stream", "-model", "story")
+    result = Result(words, stdout=Killing(number))
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
 
     assert (result.code, result.line) == (code, word)
     assert after == [signal.SIG_DFL, signal.SIG_DFL], "a second signal ends the program at once"
