@@ -94,6 +94,8 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
+        if self._listening.fileno() < 0:
+            return
         # Closing alone would leave accept() waiting.
         self._listening.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:

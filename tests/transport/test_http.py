@@ -20,7 +20,7 @@ from lmtools.errors import (
     TruncatedError,
 )
 from lmtools.http1 import find_all
-from lmtools.transport import HttpRequest, Timeouts
+from lmtools.transport import HttpRequest, HttpTransport, Proxies, Timeouts
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -1075,3 +1075,57 @@ def test_importing_the_transport_loads_no_heavy_module():
     command = [sys.executable, "-S", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout == "[]\n"
+
+
+# Sharing and leaking
+
+
+def test_threads_that_share_a_transport_get_their_own_answers(serve, transport):
+    def echo(peer):
+        while (found := peer.read_request()) is not None:
+            peer.answer(found[1])
+
+    server = serve(echo)
+    wrong = []
+
+    def work(name):
+        for number in range(40):
+            body = f"{name}-{number}".encode() * 50
+            if transport.send(post(server.url, body)).read() != body:
+                wrong.append(body)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    assert server.accepted <= 6
+
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="counts descriptors in /proc")
+def test_exchanges_that_fail_leave_no_descriptor_open(serve, clock, watcher):
+    def pass_time():
+        clock.now += 700
+        return 0.0
+
+    def lookup(host, port, *rest):
+        raise OSError("no such name")
+
+    before = len(list(DESCRIPTORS.iterdir()))
+    cut = serve(lambda peer: peer.request() and peer.send(b"HTTP/1.1 200 OK\r\n"))
+    silent = serve(lambda peer: peer.wait_for_close())
+    with HttpTransport(proxies=Proxies(), clock=clock, lookup=lookup) as transport:
+        for url in [cut.url, "http://127.0.0.1:1/", "http://nowhere.example/"] * 5:
+            with pytest.raises(TransportError):
+                transport.send(get(url))
+        for _ in range(5):
+            with pytest.raises(DeadlineError):
+                transport.send(get(silent.url), watcher(pass_time))
+    del transport
+    cut.close()
+    silent.close()
+    assert len(list(DESCRIPTORS.iterdir())) == before
