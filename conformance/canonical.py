@@ -22,6 +22,7 @@ from .trees import Path, shown
 #: Fields that hold one dialect's own data.
 OPAQUE_FIELDS = frozenset({"opaque", "wire"})
 
+_MESSAGE = re.compile(r"|message|messages\[\d+\]")
 _BOX = re.compile(r"\.?\b(?:opaque|wire)\[\d+\]\.data(?:\.rest)?|\.content\.data(?:\.rest)?")
 
 
@@ -127,18 +128,25 @@ def squeezed(path: str) -> str:
 
 
 def covered(path: str, losses: Iterable[Loss]) -> bool:
-    """Tell whether a loss names ``path`` or something that it is a part of.
+    """Tell whether a loss names ``path`` or something that it is a part of."""
+    squeezed_path = squeezed(path)
+    return any(_leads_to(loss.path, squeezed_path) for loss in losses)
 
-    What is emulated or substituted is said by other means, which are beside it: such a loss is for
-    the whole value that its field belongs to (``is_error`` is said by a prefix of the content).
+
+def excused(path: str, losses: Iterable[Loss]) -> bool:
+    """Tell whether what stands at ``path`` may differ on account of a loss.
+
+    A field that is emulated or substituted is said by the fields beside it (``is_error`` by a prefix
+    of the content): such a loss excuses the whole value that the field belongs to, a message aside.
     """
     squeezed_path = squeezed(path)
     return any(_leads_to(_reach(loss), squeezed_path) for loss in losses)
 
 
 def _reach(loss: Loss) -> str:
-    owner, dot, _ = loss.path.rpartition(".")
-    return owner if dot and loss.action in ("emulated", "substituted") else loss.path
+    owner, _, field = loss.path.rpartition(".")
+    spread = loss.action in ("emulated", "substituted") and not field.endswith("]")
+    return owner if spread and not _MESSAGE.fullmatch(owner) else loss.path
 
 
 def _leads_to(prefix: str, path: str) -> bool:

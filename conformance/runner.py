@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from lmtools.codecs import DIALECTS, codec_named
 
@@ -33,8 +32,8 @@ Table = dict[tuple[str, str], Cell]
 
 
 def codecs() -> Codecs:
-    """Return the codecs that exist, by dialect."""
-    return {name: codec_named(name) for name in DIALECTS if find_spec(f"lmtools.codecs.{name}")}
+    """Return the codecs by dialect."""
+    return {name: codec_named(name) for name in DIALECTS}
 
 
 def check(law: Law, case: Case, codecs: Codecs) -> Failure | None:

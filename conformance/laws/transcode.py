@@ -88,7 +88,7 @@ def differing_requests(
             continue
         one, two = getattr(before, field.name), getattr(after, field.name)
         for path in canonical.differences(one, two, field.name):
-            if not canonical.covered(path, losses):
+            if not canonical.excused(path, losses):
                 yield f"{path}: differs, and no loss names it"
     yield from _differing_tools(before.tools, after.tools, losses)
     yield from _differing_turns(turns(before.messages), turns(after.messages), losses)
@@ -140,7 +140,7 @@ def _differing_tools(
             yield f"{path}: the tool {tool.name!r} is gone, and no loss names it"
             return
         for where in canonical.differences(tool, after[place], path):
-            if not canonical.covered(where, losses):
+            if not canonical.excused(where, losses):
                 yield f"{where}: differs, and no loss names it"
         place += 1
 
@@ -183,13 +183,35 @@ def differing_responses(before: Response, after: Response, losses: Sequence[Loss
             continue
         one, two = getattr(before, field.name), getattr(after, field.name)
         for path in canonical.differences(one, two, field.name):
-            if not canonical.covered(path, losses):
+            if not canonical.excused(path, losses):
                 yield f"{path}: {_at(one, path)!r:.60} became {_at(two, path)!r:.60}, and no loss names it"
-    one = [_Turn("message", "message.role", *_role_and_part(before.message, p), None, f"message.parts[{i}]")
-           for i, p in enumerate(before.message.parts) if not _empty(p)]  # fmt: skip
-    two = [_Turn("message", "message.role", *_role_and_part(after.message, p), None, f"message.parts[{i}]")
-           for i, p in enumerate(after.message.parts) if not _empty(p)]  # fmt: skip
-    yield from _differing_turns(one, two, losses)
+    yield from _differing_turns(
+        _answer_turns(_joined(before.message, losses)), _answer_turns(after.message), losses
+    )
+
+
+def _joined(message: Message, losses: Sequence[Loss]) -> Message:
+    """Return the message with those texts joined to the first one that a loss says were joined."""
+    said = {loss.path for loss in losses if loss.action == "substituted"}
+    parts: list[Part] = []
+    first: int | None = None
+    for i, part in enumerate(message.parts):
+        if isinstance(part, TextPart) and first is None:
+            first = i
+        elif isinstance(part, TextPart) and f"message.parts[{i}]" in said:
+            held = parts[first or 0]
+            parts[first or 0] = TextPart(getattr(held, "text", "") + part.text)
+            part = TextPart("")  # keeps the numbers of the parts behind it
+        parts.append(part)
+    return replace(message, parts=tuple(parts))
+
+
+def _answer_turns(message: Message) -> list[_Turn]:
+    return [
+        _Turn("message", "message.role", *_role_and_part(message, p), None, f"message.parts[{i}]")
+        for i, p in enumerate(message.parts)
+        if not _empty(p)
+    ]
 
 
 def plain_answer(response: Response) -> Response:
@@ -255,7 +277,7 @@ def _differing_turns(
     place = 0
     spare = sum(_INVENTED.get(loss.action, 0) for loss in losses)
     for turn in before:
-        if canonical.covered(turn.path, losses):
+        if canonical.excused(turn.path, losses):
             spare += 1
             continue
         found = next((i for i in range(place, len(after)) if _same(turn, after[i], losses)), None)
@@ -270,12 +292,12 @@ def _differing_turns(
 
 def _unlike(turn: _Turn, other: _Turn, losses: Sequence[Loss]) -> Iterator[str]:
     """Yield the paths at which two turns differ and no loss allows it."""
-    if turn.role != other.role and not canonical.covered(turn.role_path, losses):
+    if turn.role != other.role and not canonical.excused(turn.role_path, losses):
         yield turn.role_path
-    if turn.name != other.name and not canonical.covered(f"{turn.message}.name", losses):
+    if turn.name != other.name and not canonical.excused(f"{turn.message}.name", losses):
         yield f"{turn.message}.name"
     for path in canonical.differences(turn.part, other.part, turn.path):
-        if not canonical.covered(path, losses):
+        if not canonical.excused(path, losses):
             yield path
 
 
