@@ -11,7 +11,7 @@ from tests.fakes.base import FakeAPI, compact, spaced
 from tests.fakes.scenario import Call, Counts, Scenario
 from tests.fakes.server import Breach, Reply, json_reply
 
-MODELS = ("claude-sonnet-4-5", "claude-opus-4-7", "claude-haiku-4-5")
+MODELS = ("claude-haiku-4-5", "claude-opus-4-7", "claude-sonnet-4-6")
 
 #: The error type of each status (https://platform.claude.com/docs/en/api/errors).
 ERROR_TYPES = {
@@ -98,6 +98,7 @@ def _model(name: str) -> dict[str, Any]:
         "id": name,
         "display_name": shown,
         "created_at": "2025-09-29T00:00:00Z",
+        "lifecycle": "active",
     }
 
 

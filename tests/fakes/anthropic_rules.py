@@ -83,6 +83,8 @@ COUNT_TOP_LEVEL = frozenset(
 )
 #: Fields that exist only with a beta header whose name begins so.
 BETA_FIELDS = {"context_management": "context-management-", "mcp_servers": "mcp-client-"}
+#: The last one is what the SDK sends from 2.11 on.
+VERSIONS = ("2023-01-01", "2023-06-01", "2026-10-21")
 SYSTEM_ROLE_BETA = "mid-conversation-system-"
 
 BLOCK_KEYS: Mapping[str, frozenset[str]] = {
@@ -182,8 +184,8 @@ def check_version(body: Body, headers: Headers) -> str | None:
     version = headers.get("anthropic-version")
     if version is None:
         return "anthropic-version: header is required"
-    if version not in ("2023-06-01", "2023-01-01"):
-        return f'anthropic-version: "{version}" is not a valid version. Use one of the following supported versions: 2023-01-01, 2023-06-01'
+    if version not in VERSIONS:
+        return f'anthropic-version: "{version}" is not a valid version. Use one of the following supported versions: {", ".join(VERSIONS)}'
     return None
 
 
@@ -398,7 +400,9 @@ def check_roles(body: Body, headers: Headers) -> str | None:
     for i, message in enumerate(messages(body)):
         role = message.get("role")
         if role == "system":
-            if not _has_beta(headers, SYSTEM_ROLE_BETA):
+            # The SDK that sends the newest version has the role in its types, without a beta.
+            newest = headers.get("anthropic-version") == VERSIONS[-1]
+            if not newest and not _has_beta(headers, SYSTEM_ROLE_BETA):
                 return 'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not "system" as an input message role.'
             if i == 0:
                 return f"messages.{i}: use the top-level 'system' parameter for the initial system prompt"

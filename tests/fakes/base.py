@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fakes.scenario import HELLO, Scenario
+from tests.fakes.scenario import BEFORE, HELLO, Scenario
 from tests.fakes.server import (
     CUT,
     Breach,
@@ -120,7 +120,8 @@ class FakeAPI:
             return self._whole(scenario, body, number)
         kind = ("Content-Type", "text/event-stream; charset=utf-8")
         pieces = _pieces(scenario, self.frames(scenario, body, number), self.failing_frame)
-        return Reply(200, [kind, *self.id_headers(number)], pieces, scenario.write_size)
+        headers = [kind, *self.id_headers(number)]
+        return Reply(200, headers, pieces, scenario.write_size, scenario.gates.get(BEFORE))
 
     def _whole(self, scenario: Scenario, body: dict[str, Any], number: int) -> Reply:
         reply = json_reply(200, self.message(scenario, body, number), self.id_headers(number))
@@ -128,7 +129,8 @@ class FakeAPI:
         if scenario.cut_after is not None:
             reply.body = [reply.body[: len(reply.body) // 2], CUT]
         elif scenario.gates:
-            reply.body = [*scenario.gates.values(), reply.body]
+            reply.body = [*(g for at, g in scenario.gates.items() if at >= 0), reply.body]
+            reply.before = scenario.gates.get(BEFORE)
         elif scenario.write_size:
             reply.body, reply.write_size = [reply.body], scenario.write_size
         return reply

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from tests.fakes.server import Gate
 
+#: The place of a gate that holds back even the head of an answer.
+BEFORE = -1
+
 
 @dataclass(frozen=True)
 class Call:
@@ -47,7 +50,7 @@ class Scenario:
     """An answer. Text and thinking are in the pieces in which they are streamed.
 
     ``fail_after`` and ``cut_after`` count frames, ``gates`` hold the answer before the frame of
-    that number, ``write_size`` is bytes per write. ``shape`` is the vendor's, or ``argo`` for
+    that number (``BEFORE``: before its head), ``write_size`` is bytes per write. ``shape`` is the vendor's, or ``argo`` for
     the gateway's rendering of it.
     """
 

@@ -68,12 +68,16 @@ Piece = bytes | Gate | Cut
 
 @dataclass
 class Reply:
-    """An answer. A list of pieces is sent chunked; ``write_size`` splits every piece further."""
+    """An answer. A list of pieces is sent chunked; ``write_size`` splits every piece further.
+
+    ``before`` holds it back before its head.
+    """
 
     status: int
     headers: Pairs
     body: bytes | list[Piece]
     write_size: int | None = None
+    before: Gate | None = None
 
 
 class FakeServer:
@@ -181,6 +185,8 @@ def _read_chunks(reader: Any) -> bytes:
 
 
 def _play(connection: socket.socket, reply: Reply, method: str) -> bool:
+    if reply.before is not None:
+        _wait(connection, reply.before)
     rows = [f"HTTP/1.1 {reply.status} {_reason(reply.status)}"]
     rows += [f"{name}: {value}" for name, value in reply.headers]
     whole = isinstance(reply.body, bytes)
