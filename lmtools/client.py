@@ -27,7 +27,7 @@ from .errors import (
     TransportError,
 )
 from .providers import Backend, as_sent, open_backend, provider_named
-from .retry import schedule, worth_retrying
+from .retry import LONGEST_WAIT_S, schedule, worth_retrying
 from .secret import Secret
 from .sse import SSEDecoder, SSEEvent
 from .transport import HttpRequest, HttpResponse, HttpTransport, Timeouts, Transport, Watch
@@ -73,7 +73,8 @@ class LM:
 
     ``provider`` is a name of the provider table, or a ``Backend``. Without ``api_key`` the
     provider's environment variables are looked at. ``retries`` is how often a request is sent again
-    after an error that may pass (429, 5xx, no connection), before anything of the answer was used;
+    after an error that may pass (429, 5xx, no connection), before anything of the answer was used,
+    unless the provider asks for more than ``longest_wait`` seconds of patience;
     ``on_retry(error, attempt, seconds)`` hears of each before the wait, attempt 1 being the first.
     """
 
@@ -87,6 +88,7 @@ class LM:
         timeouts: Timeouts | None = None,
         retries: int = 2,
         environment: Mapping[str, str] | None = None,
+        longest_wait: float = LONGEST_WAIT_S,
         on_retry: Callable[[LMError, int, float], None] | None = None,
     ) -> None:
         if isinstance(provider, Backend):
@@ -99,6 +101,7 @@ class LM:
             self.backend = open_backend(row, base_url, secret, need_key=transport is None)
         self.timeouts = timeouts or Timeouts()
         self.retries = retries
+        self._longest_wait = longest_wait
         self._on_retry = on_retry
         self._owned = transport is None
         self._transport = transport if transport is not None else HttpTransport()
@@ -177,7 +180,7 @@ class LM:
                 return self._send_once(call, watch)
             except LMError as error:
                 attempt += 1
-                if attempt > self.retries or not worth_retrying(error):
+                if attempt > self.retries or not worth_retrying(error, self._longest_wait):
                     raise
                 wait = schedule(attempt, error.retry_after)
                 if self._on_retry is not None:

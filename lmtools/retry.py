@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .errors import (
     ApiTimeoutError,
-    CancelledError,
     ConnectError,
     LMError,
     RateLimitError,
@@ -22,17 +21,15 @@ _LONGEST_STEP_S = 8.0
 _RETRYABLE = (ApiTimeoutError, ConnectError, RateLimitError, ServerError)
 
 
-def worth_retrying(error: LMError) -> bool:
-    """Tell whether the request may be sent again as it is.
+def worth_retrying(error: LMError, longest_wait: float = LONGEST_WAIT_S) -> bool:
+    """Tell whether the request may be sent again as it is, after at most ``longest_wait`` seconds.
 
     A transport that broke after the request went out is not in the list: the provider may have
     done, and billed, the work.
     """
-    if isinstance(error, CancelledError):
+    if error.retry_after is not None and error.retry_after > longest_wait:
         return False
-    if error.retry_after is not None and error.retry_after > LONGEST_WAIT_S:
-        return False
-    return isinstance(error, _RETRYABLE)
+    return error.retryable and isinstance(error, _RETRYABLE)
 
 
 def schedule(attempt: int, retry_after: float | None) -> float:

@@ -32,6 +32,18 @@ def test_errors_that_stay_or_that_may_have_been_billed_are_not(error):
     assert not worth_retrying(error("no"))
 
 
+def test_a_name_that_does_not_exist_is_not_looked_up_again():
+    error = ConnectError("no such name")
+    error.retryable = False
+
+    assert not worth_retrying(error)
+
+
+def test_the_callers_patience_bounds_the_wait():
+    assert worth_retrying(RateLimitError("no", retry_after=1.0), 1.0)
+    assert not worth_retrying(RateLimitError("no", retry_after=7.0), 1.0)
+
+
 def test_a_server_that_asks_for_minutes_is_not_waited_for():
     assert worth_retrying(RateLimitError("no", retry_after=60.0))
     assert not worth_retrying(RateLimitError("no", retry_after=61.0))

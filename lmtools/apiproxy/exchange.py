@@ -105,8 +105,9 @@ def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
     rendered = asked.codec.render_response(response, asked.request, stamp)
     _note_usage(asked.entry, response.usage)
     asked.entry.upstream_id = response.id
-    losses = call.losses + rendered.losses
-    headers = (("Content-Type", "application/json"), *asked.headers(losses), *rendered.headers)
+    _log_losses(back.log, asked.entry, rendered.losses)
+    own = asked.headers(call.losses)
+    headers = (("Content-Type", "application/json"), *own, *rendered.headers)
     asked.http.respond(200, headers, dumps(rendered.body).encode())
 
 

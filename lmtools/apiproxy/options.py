@@ -67,7 +67,7 @@ class Options:
     connect_timeout: float | None = 10.0
     first_byte_timeout: float | None = 600.0
     idle_timeout: float | None = 300.0
-    retries: int = 2
+    retries: int = 1
     log_level: str = "info"
     log_format: str = "text"
 

@@ -22,6 +22,9 @@ from .server import HttpServer
 
 #: Seconds that running exchanges get to end when the server is closed.
 DRAIN_S = 30.0
+#: Seconds that a provider may ask to be left alone for before the client is told. Clients have a
+#: patience of their own, and count on the status and its ``Retry-After``.
+LONGEST_WAIT_S = 1.0
 
 
 class Server:
@@ -43,7 +46,13 @@ class Server:
             idle=options.idle_timeout,
         )
         self._transport = transport or _transport(options)
-        self.lm = LM(backend, transport=self._transport, timeouts=timeouts, retries=options.retries)
+        self.lm = LM(
+            backend,
+            transport=self._transport,
+            timeouts=timeouts,
+            retries=options.retries,
+            longest_wait=LONGEST_WAIT_S,
+        )
         keys: tuple[Secret, ...] = ()
         if options.client_key_file is not None:
             keys = load_keys(options.client_key_file, options.allow_insecure_key_file)

@@ -14,7 +14,8 @@ from ..errors import ConfigError
 from .base import Codec, CountCodec
 
 if TYPE_CHECKING:
-    from . import anthropic, openai_chat
+    from . import anthropic as anthropic
+    from . import openai_chat as openai_chat
 
     # The assignments let the type checker see that each module is a codec.
     _ANTHROPIC: Codec = anthropic

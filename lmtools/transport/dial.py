@@ -107,15 +107,18 @@ class _Resolution:
         with self._done:
             try:
                 threading.Thread(target=self._run, name="lmtools-dns", daemon=True).start()
-            except RuntimeError as error:
+            except RuntimeError as cause:
                 self._signal.close()
-                raise ConnectError(f"{waiter.peer}: no thread to look the name up") from error
+                raise ConnectError(f"{waiter.peer}: no thread to look the name up") from cause
             waiter.wait(self._done.fileno(), READ, deadline, f"looking up {self._host}")
         if self._error is not None:
-            raise ConnectError(
+            error = ConnectError(
                 f"{waiter.peer}: the name {self._host} was not found ({_strerror(self._error)}). "
                 "Check the spelling, the network and the proxy settings"
-            ) from self._error
+            )
+            # A name that does not exist will not exist in a second either.
+            error.retryable = getattr(self._error, "errno", None) == socket.EAI_AGAIN
+            raise error from self._error
         return self._addresses
 
     def _run(self) -> None:

@@ -931,6 +931,19 @@ def test_a_name_that_does_not_resolve_is_named(transport):
         transport.send(get("http://nowhere.invalid/"))
 
 
+@pytest.mark.parametrize(
+    ("number", "retryable"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)]
+)
+def test_only_a_resolver_in_trouble_is_worth_asking_again(make_transport, number, retryable):
+    def lookup(*wanted):
+        raise socket.gaierror(number, "no")
+
+    with pytest.raises(ConnectError) as caught:
+        make_transport(lookup=lookup).send(get("http://nowhere.invalid/"))
+
+    assert caught.value.retryable is retryable
+
+
 def test_a_name_that_cannot_be_a_name_does_not_resolve(transport):
     with pytest.raises(ConnectError, match="was not found"):
         transport.send(get("http://a..invalid/"))

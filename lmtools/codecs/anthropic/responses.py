@@ -133,6 +133,8 @@ def _kind_of_end(opaque: tuple[Opaque, ...]) -> str:
 def message_head(id: str | None, stamp: Stamp) -> JsonObject:
     """Return the first keys of a message: an id of ours is kept, the client's model shown."""
     own = id if id is not None and id.startswith(ID_PREFIX) else stamp.id
+    if not own.startswith(ID_PREFIX):
+        own = ID_PREFIX + own
     return {"id": own, "type": "message", "role": "assistant", "model": stamp.model}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...types import Json, JsonObject, Message, Opaque, Part, ToolCallPart, ToolResultPart
+from ...types import Json, JsonObject, Message, Opaque, Part, TextPart, ToolCallPart, ToolResultPart
 from ..fields import Fields
 from ..names import WireNames
 from .assistant import Minting, take_assistant
@@ -96,7 +96,9 @@ def _parse_assistant(fields: Fields, wire: JsonObject, legacy: _LegacyCalls) -> 
 def _parse_result(fields: Fields, wire: JsonObject, id: str, notes: JsonObject) -> Message:
     """A ``tool`` message: everything it says beside its result is kept on the message."""
     content, spelling = take_content(fields)
-    if spelling != natural_spelling(content):
+    # Servers that take media in a result get them back there; OpenAI's own take text only.
+    media = any(not isinstance(part, TextPart) for part in content)
+    if media or spelling != natural_spelling(content):
         notes["content"] = spelling
     result = ToolResultPart(id, content, name=fields.text("name"))
     return Message("tool", (result,), opaque=MESSAGE.keep(fields, wire, notes))

@@ -267,7 +267,9 @@ def parse_call(value: Json, path: str, names: WireNames, minted: str | None = No
         return OpaquePart(Opaque(NAME, "tool_call", {"rest": value}))
     definition = fields.any(kind)
     inner = Fields(definition, fields.at(kind))
-    id = fields.text("id") or minted
+    id = fields.text("id")
+    if not id and minted is not None:
+        id = minted
     if id is None:
         raise fields.missing("id", "a string that names the call")
     name = inner.required_text("name")
@@ -297,7 +299,7 @@ def _said(definition: JsonObject) -> JsonObject:
     given = definition.get("arguments")
     if given.__class__ is dict:
         return {"arguments": "object"}
-    if given is None and "input" not in definition:
+    if given is None and definition.get("input") is None:
         return {"arguments": "none"}
     return {}
 
@@ -311,17 +313,20 @@ def parse_legacy_call(value: JsonObject, path: str, names: WireNames, id: str) -
 
 
 def render_call(part: ToolCallPart, id: str, names: WireNames) -> JsonObject:
-    called = render_called(part, names)
-    if part.kind == "custom":
-        return CALL.fill({"id": id, "type": "custom", "custom": called}, part.opaque)
-    return CALL.fill({"id": id, "function": called}, part.opaque)
+    kind = "custom" if part.kind == "custom" else "function"
+    out: JsonObject = {"id": id, kind: render_called(part, names)}
+    if part.kind == "custom" and "type" not in (CALL.note(part.opaque, "absent") or ()):
+        out["type"] = "custom"
+    return CALL.fill(out, part.opaque)
 
 
 def render_called(part: ToolCallPart, names: WireNames) -> JsonObject:
     """Return what a call names and gives: the inner object, and the whole of a legacy call."""
     out: JsonObject = {"name": names.wire(part.name, part.namespace)}
     if part.kind == "custom":
-        out["input"] = format_arguments(part.input, part.text)
+        text = format_arguments(part.input, part.text)
+        if text or CALLED.note(part.opaque, "arguments") != "none":
+            out["input"] = text
         return CALLED.fill(out, part.opaque)
     spelling = CALLED.note(part.opaque, "arguments")
     if part.text is None and spelling == "object":
