@@ -93,7 +93,8 @@ class InputReader:
 
     def _read(self) -> str:
         inside = _INSIDE.match(self._rest).group()  # type: ignore[union-attr]  # matches ""
-        if len(inside) == len(self._rest) and _HIGH_SURROGATE.search(inside):
+        is_last = self._rest.startswith('"', len(inside))
+        if not is_last and _HIGH_SURROGATE.search(inside):
             # The other half of the character is still to come.
             inside = inside[:-6]
         self._rest = self._rest[len(inside) :]
