@@ -116,7 +116,7 @@ class _MockBody:
         self._ended = True
         return b""
 
-    def finish(self, seconds: float) -> None:
+    def finish(self, _seconds: float) -> None:
         self.close()
 
     def close(self) -> None:
