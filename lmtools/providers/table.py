@@ -146,7 +146,6 @@ def loopback(wire: str) -> Provider:
         manners={
             "stream_usage": True,
             "reasoning_field": "reasoning_content",
-            "default_max_tokens": 32_000,
         },
     )
 
