@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import anthropic
 import openai
@@ -37,7 +37,7 @@ class AnthropicSDK:
     """``ask`` in one of four ways: whole or stream, sync or async."""
 
     error = anthropic.APIError
-    finishes = {
+    finishes: ClassVar = {
         "stop": "end_turn",
         "calls": "tool_use",
         "length": "max_tokens",
@@ -146,7 +146,7 @@ def _anthropic_answer(message: anthropic.types.Message) -> Answer:
 
 class OpenAISDK:
     error = openai.APIError
-    finishes = {"stop": "stop", "calls": "tool_calls", "length": "length"}
+    finishes: ClassVar = {"stop": "stop", "calls": "tool_calls", "length": "length"}
 
     def __init__(self, url: str) -> None:
         settings: dict[str, Any] = {
