@@ -6,7 +6,7 @@ And no opaque note stands before a canonical field: change any field, and the wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from lmtools.errors import RequestError
 from lmtools.types import (
     EFFORTS,
     FINISH_REASONS,
+    MEDIA_CLASSES,
     OUTPUT_FORMATS,
     REASONING_MODES,
     TOOL_CHOICE_MODES,
@@ -62,36 +63,37 @@ def every_field(case: Case, codecs: Codecs) -> Iterator[str]:
     """A change of any canonical field changes the wire, or a loss names the field."""
     codec = codecs[case.dialect]
     if case.kind == "request":
-        value: Any = exchange.parse_request(codec, case)
+        request = exchange.parse_request(codec, case)
+        target = exchange.target(case.dialect)
+        yield from unsaid(request, lambda value: codec.render_request(value, target))
     else:
-        value = exchange.parse_response(codec, case)
-    plain = _rendered(case, codecs, value)
+        response = exchange.parse_response(codec, case)
+        yield from unsaid(response, lambda value: exchange.render_response(codec, case, value))
+
+
+def unsaid(value: Any, render: Callable[[Any], Rendered]) -> Iterator[str]:
+    """Yield the fields of a canonical value whose change shows neither on the wire nor in the losses."""
+    plain = render(value)
     for path, leaf in canonical.leaves(value, opaque=False):
         for new in () if _shadowed(value, path) else _others(path, leaf):
             if path == ("finish",) and value.tool_calls and new in _ENDS_OF_CALLS:
                 continue
             try:
-                rendered = _rendered(case, codecs, canonical.changed(value, path, new))
+                rendered = render(canonical.changed(value, path, new))
             except (RequestError, ValueError):
                 continue  # refused by the types or the codec: not silent
-            if rendered.body == plain.body and not canonical.covered(shown(path), rendered.losses):
+            losses = (*plain.losses, *rendered.losses)
+            if rendered.body == plain.body and not canonical.covered(shown(path), losses):
                 yield f"{shown(path)}: {leaf!r:.40} changed to {new!r:.40}, and the wire stays the same"
-
-
-def _rendered(case: Case, codecs: Codecs, value: Any) -> Rendered:
-    codec = codecs[case.dialect]
-    if case.kind == "request":
-        return codec.render_request(value, exchange.target(case.dialect))
-    return exchange.render_response(codec, case, value)
 
 
 def _shadowed(value: Any, path: Path) -> bool:
     """Tell whether the field is one of two that say the same, and the other one is sent.
 
     The exact argument text of a call stands for its input; redacted thinking has no text of its own;
-    an answer is the assistant's;
-    a tool result is one in a ``user`` message as in a ``tool`` message; a legacy ``function_call`` has no
-    id on the wire, so its parser makes one.
+    an answer is the assistant's; a tool result is one in a ``user`` message as in a ``tool`` message; a
+    legacy ``function_call`` has no id on the wire, so its parser makes one; of what is at a URL, its
+    server tells the type.
     """
     owner = _at(value, path[:-1])
     if isinstance(owner, ThinkingPart) and path[-1] == "text":
@@ -100,6 +102,8 @@ def _shadowed(value: Any, path: Path) -> bool:
         return path[0] == "message" or any(isinstance(part, ToolResultPart) for part in owner.parts)
     if isinstance(owner, (ToolCallPart, ToolResultPart)) and path[-1] == "id":
         return any(o.data.get("legacy") for o in owner.opaque)
+    if isinstance(owner, MEDIA_CLASSES) and path[-1] == "media_type":
+        return getattr(owner, "data", None) is None
     calls = (_at(value, path[:i]) for i, step in enumerate(path) if step == "input")
     return any(isinstance(call, ToolCallPart) and call.text is not None for call in calls)
 
