@@ -24,6 +24,7 @@ Everything is linear: a waiting delta is stored once, and argument text is scann
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..types import (
     AudioDelta,
@@ -41,8 +42,8 @@ from ..types import (
 
 OPEN, DELTA, CLOSE = "open", "delta", "close"
 
-#: (verb, block index, event).
-Action = tuple[str, int, Delta | None]
+#: (verb, block index, event): a Delta; with CLOSE a PartEnd or None.
+Action = tuple[str, int, Any]
 
 _KIND: dict[type, str] = {
     TextDelta: "text",

@@ -19,7 +19,6 @@ from ...types import (
     AudioDelta,
     BuiltinCallDelta,
     CitationDelta,
-    Delta,
     JsonObject,
     Opaque,
     OpaqueDelta,
@@ -37,6 +36,16 @@ from .parts import Rendering, render_block, render_citation
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, put
 
 Report = Callable[[Iterable[Opaque], str], None]
+#: Deltas that a block is built from; a PartDelta is its whole block.
+Part = (
+    TextDelta
+    | ThinkingDelta
+    | RefusalDelta
+    | ToolCallDelta
+    | BuiltinCallDelta
+    | AudioDelta
+    | CitationDelta
+)
 
 
 def frame(body: JsonObject, wire: tuple[Opaque, ...] = ()) -> bytes:
@@ -46,13 +55,12 @@ def frame(body: JsonObject, wire: tuple[Opaque, ...] = ()) -> bytes:
     return encode_event(dumps(body), body["type"])
 
 
-def _is_inline(event: Delta) -> bool:
-    """Tell whether the block's start already held what this first delta says."""
-    wire: tuple[Opaque, ...] = getattr(event, "wire", ())
+def _is_inline(wire: tuple[Opaque, ...]) -> bool:
+    """Tell whether the block's start already held what its first delta says."""
     return bool(data_of(wire, "frame").get("inline"))
 
 
-def _path(event: Delta) -> str:
+def _path(event: Part) -> str:
     """Return the path of a part: near it, since the citations of a text are parts too."""
     return f"message.parts[{event.part_index}]"
 
@@ -83,7 +91,7 @@ class BlockWriter:
             self._said.add(path)
             self._to.lose(path, action, reason)
 
-    def open(self, index: int, event: Delta | None) -> bytes:
+    def open(self, index: int, event: Part | PartDelta) -> bytes:
         self._index = index
         head = f'event: content_block_delta\ndata: {{"type":"content_block_delta","index":{index},'
         self._text_head = f'{head}"delta":{{"type":"text_delta","text":'
@@ -103,33 +111,33 @@ class BlockWriter:
             case _:
                 return self._open_text(event)
 
-    def _start(self, block: JsonObject, event: Delta, takes_wire: bool) -> bytes:
+    def _start(self, block: JsonObject, wire: tuple[Opaque, ...]) -> bytes:
         body = {"type": "content_block_start", "index": self._index, "content_block": block}
-        return frame(body, event.wire if takes_wire else ())  # type: ignore[union-attr]
+        return frame(body, wire)
 
-    def _open_text(self, event: Delta | None) -> bytes:
+    def _open_text(self, event: Part) -> bytes:
         """Begin a text block, also for what only text can say: refusals and spoken words."""
         block: JsonObject = {"type": "text", "text": ""}
+        self._report(event.opaque, "message.parts")
         if not isinstance(event, TextDelta):
-            assert event is not None
-            return self._start(block, event, False) + self.delta(event)
-        is_inline = _is_inline(event)
+            return self._start(block, ()) + self.delta(event)
+        is_inline = _is_inline(event.wire)
         if is_inline:
             block["text"] = event.text
         put(block, "citations", None, data_of(event.opaque, "block").get("empty", {}))
-        self._report(event.opaque, "message.parts")
         block = restore(block, event.opaque, NAME, "block")
         starts_alone = is_inline or not event.text
-        start = self._start(block, event, starts_alone)
-        return start if starts_alone else start + self.delta(event)
+        if starts_alone:
+            return self._start(block, event.wire)
+        return self._start(block, ()) + self.delta(event)
 
     def _open_thinking(self, event: ThinkingDelta) -> bytes:
         self._report(event.opaque, "message.parts")
         redacted = data_of(event.opaque, REDACTED)
         if redacted:
             block = {"type": "redacted_thinking", "data": redacted["data"]}
-            return self._start(restore(block, event.opaque, NAME, "block"), event, True)
-        is_inline = _is_inline(event)
+            return self._start(restore(block, event.opaque, NAME, "block"), event.wire)
+        is_inline = _is_inline(event.wire)
         signature = data_of(event.opaque, SIGNATURE).get("signature", "")
         block = {
             "type": "thinking",
@@ -140,8 +148,9 @@ class BlockWriter:
             del block["signature"]
         block = restore(block, event.opaque, NAME, "block")
         starts_alone = is_inline or not (event.text or signature)
-        start = self._start(block, event, starts_alone)
-        return start if starts_alone else start + self.delta(event)
+        if starts_alone:
+            return self._start(block, event.wire)
+        return self._start(block, ()) + self.delta(event)
 
     def _open_call(self, event: ToolCallDelta) -> bytes:
         self.has_calls = True
@@ -166,12 +175,13 @@ class BlockWriter:
         return self._open_json(event, {"type": kind, "id": id, "name": event.name or "unnamed"})
 
     def _open_json(self, event: ToolCallDelta | BuiltinCallDelta, block: JsonObject) -> bytes:
-        is_inline = _is_inline(event)
+        is_inline = _is_inline(event.wire)
         block["input"] = loads(event.text) if is_inline else {}
         block = restore(block, event.opaque, NAME, "block")
         starts_alone = is_inline or not event.text
-        start = self._start(block, event, starts_alone)
-        return start if starts_alone else start + self.delta(event)
+        if starts_alone:
+            return self._start(block, event.wire)
+        return self._start(block, ()) + self.delta(event)
 
     def _whole(self, event: PartDelta) -> bytes:
         frames = data_of(event.wire, "frames").get("frames")
@@ -179,42 +189,41 @@ class BlockWriter:
             return b"".join(frame({**body, "index": self._index}) for body in frames)
         # Its losses are known already: whoever asked whether the part has a block recorded them.
         block = render_block(event.part, "", Rendering(answer=True))
-        return self._start(block or {}, event, True)
+        return self._start(block or {}, event.wire)
 
     def text(self, text: str) -> bytes:
         """Return the frame of one text delta and nothing else."""
         self._texts.append(text)
         return f"{self._text_head}{dumps(text)}}}}}\n\n".encode()
 
-    def delta(self, event: Delta | None) -> bytes:
+    def delta(self, event: Part | OpaqueDelta) -> bytes:
         match event:
-            case TextDelta():
-                if event.logprobs:
-                    self._lose("logprobs", "dropped", "anthropic gives no token probabilities")
-                self._texts.append(event.text)
-                return self._delta({"type": "text_delta", "text": event.text}, event.wire)
+            case TextDelta() | RefusalDelta():
+                return self._words(event)
+            case AudioDelta():
+                reason = "anthropic has no audio; its transcript is sent as text"
+                self._lose(_path(event), "substituted", reason)
+                said = {"type": "text_delta", "text": event.transcript}
+                return self._delta(said, event.wire) if event.transcript else b""
             case ThinkingDelta():
                 return self._thinking(event)
-            case RefusalDelta():
-                self._lose(
-                    _path(event), "substituted", "anthropic has no refusal part; sent as text"
-                )
-                return self.text(event.text)
-            case AudioDelta():
-                self._lose(
-                    "", "substituted", "anthropic has no audio; its transcript is sent as text"
-                )
-                return self.text(event.transcript) if event.transcript else b""
             case ToolCallDelta():
                 return self._input(event)
             case BuiltinCallDelta():
                 return self._json(event.text, event.wire)
             case CitationDelta():
                 return self._citation(event)
-            case OpaqueDelta():
-                return self._opaque(event)
             case _:
-                return b""
+                return self._opaque(event)
+
+    def _words(self, event: TextDelta | RefusalDelta) -> bytes:
+        if event.logprobs:
+            self._lose("logprobs", "dropped", "anthropic gives no token probabilities")
+        if isinstance(event, RefusalDelta):
+            reason = "anthropic has no refusal part; sent as text"
+            self._lose(_path(event), "substituted", reason)
+        self._texts.append(event.text)
+        return self._delta({"type": "text_delta", "text": event.text}, event.wire)
 
     def _delta(self, delta: JsonObject, wire: tuple[Opaque, ...]) -> bytes:
         if wire:
@@ -268,10 +277,10 @@ class BlockWriter:
         body = {"index": self._index, "delta": content.data["delta"]}
         return frame({**content.data.get("rest", {}), "type": "content_block_delta", **body})
 
-    def close(self, event: Delta | None) -> bytes:
+    def close(self, event: PartEnd | None) -> bytes:
         frames = self._held
         if self._is_custom:
             frames += self._json('"}' if self._is_begun else '{"input":""}', ())
-        wire = event.wire if isinstance(event, PartEnd) else ()
+        wire = () if event is None else event.wire
         self._report(wire, "")
         return frames + frame({"type": "content_block_stop", "index": self._index}, wire)
