@@ -83,8 +83,11 @@ def take_assistant(fields: Fields, names: WireNames, minting: Minting, *, answer
         taken.parts.append(RefusalPart(refusal))
     _take_audio(fields, taken, answer=answer)
     _take_calls(fields, taken, names, minting)
-    empty = "null" if answer or len(taken.parts) > count else "string"
-    if spelling != natural_spelling(content, empty):
+    natural = natural_spelling(content, "null" if answer or len(taken.parts) > count else "string")
+    if answer and content:
+        # OpenAI answers with one text; other servers' lists stay lists.
+        natural = "string"
+    if spelling != natural:
         taken.notes["content"] = spelling
     return taken
 
@@ -169,8 +172,10 @@ def _take_audio(fields: Fields, taken: Taken, *, answer: bool) -> None:
     if wire.__class__ is not dict:
         return
     inner = Fields(wire, fields.at("audio"))
-    data = inner.text("data") if answer else None
-    if data is not None:
+    if answer:
+        data = inner.text("data")
+        if data is None:
+            return
         part = AudioPart(
             data=data, transcript=inner.text("transcript"), opaque=AUDIO.keep(inner, wire)
         )
