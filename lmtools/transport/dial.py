@@ -107,19 +107,23 @@ class _Resolution:
         with self._done:
             try:
                 threading.Thread(target=self._run, name="lmtools-dns", daemon=True).start()
-            except RuntimeError as cause:
+            except RuntimeError as error:
                 self._signal.close()
-                raise ConnectError(f"{waiter.peer}: no thread to look the name up") from cause
+                raise ConnectError(f"{waiter.peer}: no thread to look the name up") from error
             waiter.wait(self._done.fileno(), READ, deadline, f"looking up {self._host}")
         if self._error is not None:
-            error = ConnectError(
-                f"{waiter.peer}: the name {self._host} was not found ({_strerror(self._error)}). "
-                "Check the spelling, the network and the proxy settings"
-            )
-            # A name that does not exist will not exist in a second either.
-            error.retryable = getattr(self._error, "errno", None) == socket.EAI_AGAIN
-            raise error from self._error
+            # Made elsewhere: a name for it here would tie error, frame and waiter into a cycle.
+            raise self._failure(waiter.peer, self._error) from self._error
         return self._addresses
+
+    def _failure(self, peer: str, cause: Exception) -> ConnectError:
+        error = ConnectError(
+            f"{peer}: the name {self._host} was not found ({_strerror(cause)}). "
+            "Check the spelling, the network and the proxy settings"
+        )
+        # A name that does not exist will not exist in a second either.
+        error.retryable = getattr(cause, "errno", None) == socket.EAI_AGAIN
+        return error
 
     def _run(self) -> None:
         try:

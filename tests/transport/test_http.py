@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import sys
@@ -1141,4 +1142,5 @@ def test_exchanges_that_fail_leave_no_descriptor_open(serve, clock, watcher):
     del transport
     cut.close()
     silent.close()
+    gc.collect()
     assert len(list(DESCRIPTORS.iterdir())) == before
