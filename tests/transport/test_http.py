@@ -1129,6 +1129,7 @@ def test_exchanges_that_fail_leave_no_descriptor_open(serve, clock, watcher):
     def lookup(host, port, *rest):
         raise OSError("no such name")
 
+    gc.collect()
     before = len(list(DESCRIPTORS.iterdir()))
     cut = serve(lambda peer: peer.request() and peer.send(b"HTTP/1.1 200 OK\r\n"))
     silent = serve(lambda peer: peer.wait_for_close())
