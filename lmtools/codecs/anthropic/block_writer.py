@@ -60,11 +60,6 @@ def _is_inline(wire: tuple[Opaque, ...]) -> bool:
     return bool(data_of(wire, "frame").get("inline"))
 
 
-def _path(event: Part) -> str:
-    """Return the path of a part: near it, since the citations of a text are parts too."""
-    return f"message.parts[{event.part_index}]"
-
-
 class BlockWriter:
     """Frames of the open block; ``open`` begins the next one.
 
@@ -81,9 +76,14 @@ class BlockWriter:
         self._text_head = ""
         self._json_head = ""
         self._texts: list[str] = []
+        self._cited = 0
         self._held = b""
         self._is_custom = False
         self._is_begun = False
+
+    def path(self, part_index: int) -> str:
+        """Return a part's path in the whole answer, where citations are parts after their text."""
+        return f"message.parts[{part_index + self._cited}]"
 
     def _lose(self, path: str, action: str, reason: str) -> None:
         """Record a loss once, however many deltas it happens to."""
@@ -156,11 +156,15 @@ class BlockWriter:
         self.has_calls = True
         self._report(event.opaque, "message.parts")
         if event.namespace is not None:
-            self._lose(f"{_path(event)}.namespace", "dropped", "anthropic has no tool namespaces")
+            self._lose(
+                f"{self.path(event.part_index)}.namespace",
+                "dropped",
+                "anthropic has no tool namespaces",
+            )
         self._is_custom = event.kind == "custom"
         if self._is_custom:
             self._lose(
-                _path(event),
+                self.path(event.part_index),
                 "emulated",
                 "free text input travels as the string `input` of an object",
             )
@@ -202,7 +206,7 @@ class BlockWriter:
                 return self._words(event)
             case AudioDelta():
                 reason = "anthropic has no audio; its transcript is sent as text"
-                self._lose(_path(event), "substituted", reason)
+                self._lose(self.path(event.part_index), "substituted", reason)
                 said = {"type": "text_delta", "text": event.transcript}
                 return self._delta(said, event.wire) if event.transcript else b""
             case ThinkingDelta():
@@ -221,7 +225,7 @@ class BlockWriter:
             self._lose("logprobs", "dropped", "anthropic gives no token probabilities")
         if isinstance(event, RefusalDelta):
             reason = "anthropic has no refusal part; sent as text"
-            self._lose(_path(event), "substituted", reason)
+            self._lose(self.path(event.part_index), "substituted", reason)
         self._texts.append(event.text)
         return self._delta({"type": "text_delta", "text": event.text}, event.wire)
 
@@ -259,7 +263,9 @@ class BlockWriter:
         return f"{self._json_head}{dumps(text)}}}}}\n\n".encode()
 
     def _citation(self, event: CitationDelta) -> bytes:
-        citation = render_citation(event.citation, _path(event), self._to, "".join(self._texts))
+        path = self.path(event.part_index + 1)
+        self._cited += 1
+        citation = render_citation(event.citation, path, self._to, "".join(self._texts))
         if citation is None:
             return b""
         return self._delta({"type": "citations_delta", "citation": citation}, event.wire)

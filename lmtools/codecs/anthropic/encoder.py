@@ -142,11 +142,11 @@ class Encoder:
     def _skip(self, event: Delta) -> bool:
         """Tell whether a part has no block here; the loss says so once."""
         if isinstance(event, PartDelta):
-            path = f"message.parts[{event.part_index}]"
+            path = self._block.path(event.part_index)
             if render_block(event.part, path, self._to) is not None:
                 return False
         elif isinstance(event, BuiltinCallDelta) and any(o.dialect != NAME for o in event.opaque):
-            path = f"message.parts[{event.part_index}]"
+            path = self._block.path(event.part_index)
             self._to.drop(path, "another provider ran this call")
         else:
             return False

@@ -261,7 +261,7 @@ def test_citations_go_where_their_text_is():
             "encrypted_index": "",
         },
     }
-    assert losses == [("message.parts[0]", "emulated")]
+    assert losses == [("message.parts[1]", "emulated")]
 
 
 def test_a_citation_after_its_text_was_closed_opens_a_text_again():
