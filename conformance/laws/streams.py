@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from lmtools.codecs.base import Codec, StreamDecoder
+from lmtools.codecs.base import Codec, Loss, StreamDecoder
 from lmtools.sse import SSEDecoder, SSEEvent
 from lmtools.types import (
     BuiltinCallDelta,
@@ -198,12 +198,9 @@ def whole_streamed(case: Case, codecs: Codecs) -> Iterator[str]:
     In another dialect it is what that dialect's whole answer would be.
     """
     response = exchange.parse_response(codecs[case.dialect], case)
-    if list(
-        canonical.differences(
-            response, response_from_events(events_from_response(response)), opaque=True
-        )
-    ):
-        yield "events_from_response and response_from_events do not give the response back"
+    uncut = response_from_events(events_from_response(response))
+    for path in canonical.differences(response, uncut, opaque=True):
+        yield f"{path}: differs after events_from_response and response_from_events"
     counted = any(canonical.leaves(response.usage))
     asked = exchange.asked(codecs[case.dialect], case)
     request = replace(asked, stream=True, include_usage=counted)
@@ -213,17 +210,24 @@ def whole_streamed(case: Case, codecs: Codecs) -> Iterator[str]:
         )
         back = response_from_events(exchange.decode(codec, [out], request))
         if name == case.dialect:
-            whole, label = response, ""
+            yield from _unlike_whole(response, back, losses)
             yield from _state_kept(response, back)
-        elif _unparsed_arguments(response):
-            continue  # a stream sends them as they come; a whole answer can tell that they are no JSON
-        else:
-            rendered = codec.render_response(response, request, exchange.stamp(response.model))
-            whole = codec.parse_response(rendered.body, request, exchange.target(name))
-            label, losses = f"as {name}: ", []
-        for path in canonical.differences(canonical.normal(whole), canonical.normal(back)):
-            if path not in ("id", "created") and not canonical.covered(path, losses):
-                yield f"{label}{path}: differs in the stream of the same response"
+        elif not _unparsed_arguments(response):
+            # A stream sends arguments as they come; a whole answer can tell that they are no JSON.
+            whole = _retold(codec, response, request)
+            yield from (f"as {name}: {line}" for line in _unlike_whole(whole, back, ()))
+
+
+def _retold(codec: Codec, response: Response, request: Request) -> Response:
+    """Return what a client of another dialect reads of the whole answer."""
+    rendered = codec.render_response(response, request, exchange.stamp(response.model))
+    return codec.parse_response(rendered.body, request, exchange.target(codec.NAME))
+
+
+def _unlike_whole(whole: Response, back: Response, losses: Iterable[Loss]) -> Iterator[str]:
+    for path in canonical.differences(canonical.normal(whole), canonical.normal(back)):
+        if path not in ("id", "created") and not canonical.covered(path, losses):
+            yield f"{path}: differs in the stream of the same response"
 
 
 def _unparsed_arguments(response: Response) -> bool:
