@@ -266,9 +266,8 @@ class BlockWriter:
         path = self.path(event.part_index + 1)
         self._cited += 1
         citation = render_citation(event.citation, path, self._to, "".join(self._texts))
-        if citation is None:
-            return b""
-        return self._delta({"type": "citations_delta", "citation": citation}, event.wire)
+        delta = {"type": "citations_delta", "citation": citation}
+        return b"" if citation is None else self._delta(delta, event.wire)
 
     def _opaque(self, event: OpaqueDelta) -> bytes:
         content = event.content

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lmtools.codecs.anthropic.content import parse_blocks
-from lmtools.codecs.anthropic.parts import Rendering, render_blocks
+from lmtools.codecs.anthropic.parts import Rendering, render_block, render_blocks
 from lmtools.codecs.anthropic.spelling import REQUEST, Reading
 from lmtools.codecs.base import Target
 from lmtools.codecs.names import WireNames
@@ -608,3 +608,15 @@ def test_a_call_without_an_id_gets_one_from_its_place():
     parts = parse(block, block, reading=Reading(answer=True))
 
     assert [part.id for part in parts] == ["call_0", "call_1"]
+
+
+@pytest.mark.parametrize("input", [{}, {"input": None}], ids=["absent", "null"])
+def test_a_call_without_input_has_an_empty_one(input):
+    (part,) = parse({"type": "tool_use", "id": "t", "name": "ls", **input})
+
+    assert part.input == {}
+    assert render(part)[0][0]["input"] == {}
+
+
+def test_a_text_alone_is_a_block_too():
+    assert render_block(TextPart("x"), "part", Rendering()) == {"type": "text", "text": "x"}

@@ -10,7 +10,7 @@ from lmtools.codecs import anthropic
 from lmtools.codecs.base import Incoming, Target
 from lmtools.codecs.text import dumps
 from lmtools.errors import RequestError
-from lmtools.types import CacheMark, Message, Opaque, Request, TextPart, find_opaque
+from lmtools.types import CacheMark, Message, Opaque, Request, TextPart, ToolChoice, find_opaque
 from tests.codecs.anthropic.wire import parse, plant, render, request_body
 from tests.corpus import capture_files, case_id, recorded_files
 
@@ -51,6 +51,7 @@ SPELLINGS = [
     request_body(cache_control={"ttl": "1h", "type": "ephemeral"}),
     request_body(cache_control={"type": "tomorrow", "scope": 1}),
     request_body(cache_control=None),
+    request_body(tools=[{"name": "ls", "input_schema": {}}], tool_choice={"type": "any"}),
     request_body(container="c", context_management={"edits": []}, mcp_servers=[{"url": "u"}]),
     request_body(messages=[]),
     request_body(messages=[{"role": "system", "content": "first"}]),
@@ -357,3 +358,9 @@ def test_nothing_is_kept_of_a_body_in_the_codecs_own_order():
 
     assert request.opaque == ()
     assert find_opaque(request.messages[0].opaque, "anthropic", "message") is None
+
+
+def test_a_choice_that_says_nothing_is_not_sent():
+    choice = ToolChoice(parallel=True)
+
+    assert "tool_choice" not in render(Request("m", (Message.user("x"),), tool_choice=choice))[0]

@@ -318,3 +318,9 @@ def test_citations_of_an_answer_belong_to_the_text_before_them():
     assert text == TextPart("x")
     assert isinstance(citation, CitationPart)
     assert (citation.title, citation.text) == ("t", "c")
+
+
+def test_a_message_id_begins_as_clients_expect():
+    stamp = Stamp("abc", 0, "m")
+
+    assert render(Response(None, "m", Message("assistant", ())), stamp)[0]["id"] == "msg_abc"

@@ -450,3 +450,15 @@ def test_a_path_is_named_in_what_goes_wrong():
 def test_the_streams_are_there(captures):
     assert captures("*/captures/*anthropic-stream.stream.txt") == STREAMS
     assert all(isinstance(path, Path) for path in STREAMS)
+
+
+def test_a_stream_without_usage_comes_out_without_it():
+    message = {k: v for k, v in answer_body(stop_reason=None).items() if k != "usage"}
+    delta = {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None}
+    bodies = [
+        {"type": "message_start", "message": message},
+        {"type": "message_delta", "delta": delta},
+        {"type": "message_stop"},
+    ]
+
+    assert again([frame(body) for body in bodies]) == bodies
