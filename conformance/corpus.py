@@ -17,7 +17,6 @@ from typing import Any
 
 CASES = Path(__file__).parent / "cases"
 SHARED = Path(__file__).parents[2] / "shared"
-DIALECTS = ("anthropic", "openai_chat")
 KINDS = ("request", "response", "stream", "error", "pair")
 
 #: The target words of the captures, by dialect. The others speak dialects without a codec yet.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance import corpus
+from lmtools.codecs import DIALECTS
 
 OWN = corpus.own()
 
@@ -21,7 +22,7 @@ def test_names_are_unique() -> None:
     assert repeated == []
 
 
-@pytest.mark.parametrize("dialect", corpus.DIALECTS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("kind", ["request", "response", "stream", "error"])
 def test_every_dialect_has_cases_of_every_kind(dialect: str, kind: str) -> None:
     assert sum(case.dialect == dialect and case.kind == kind for case in OWN) >= 20
