@@ -139,9 +139,13 @@ class Log:
         self.write("error", message, values.items())
 
     def exchange(self, entry: ExchangeEntry) -> None:
-        """Write the line of an exchange: a warning from status 400 on, an error from 500 on."""
+        """Write the line of an exchange: a warning from status 400 on, an error from 500 on.
+
+        A stream that failed behind its 200 is a warning too.
+        """
         status = entry.status or 0
-        level = "error" if status >= 500 else "warn" if status >= 400 else "info"
+        failed = status >= 400 or entry.error is not None
+        level = "error" if status >= 500 else "warn" if failed else "info"
         if self.shows(level):
             self.write(level, "exchange", [(name, getattr(entry, name)) for name in _ENTRY_FIELDS])
 

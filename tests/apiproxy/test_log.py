@@ -113,6 +113,12 @@ def test_exchanges_below_the_threshold_are_not_written():
     assert written(lambda log: log.exchange(ExchangeEntry(status=200)), "warn") == ""
 
 
+def test_a_stream_that_failed_behind_its_200_is_a_warning():
+    entry = ExchangeEntry(status=200, error="truncated: mid-stream")
+
+    assert " WARN exchange " in written(lambda log: log.exchange(entry), "warn")
+
+
 SECRETS = [
     ("https://user:pass-word@host/v1", "https://***@host/v1"),
     ("/v1?key=abcdef&x=1", "/v1?key=***&x=1"),
