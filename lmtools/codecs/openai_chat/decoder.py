@@ -85,7 +85,7 @@ class Decoder:
             return []
         if self._broken is not None and not self._finished:
             return self._fail(StreamError("protocol", f"a frame of the stream is {self._broken}"))
-        if data[0] == "[" and data.strip() == "[DONE]":
+        if data[0] != "{" and data.strip() == "[DONE]":
             return self._end()
         try:
             chunk = loads(data)

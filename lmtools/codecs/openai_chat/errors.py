@@ -68,6 +68,7 @@ _CODES = {
     "tokens": "rate_limit",
     "requests": "rate_limit",
     "slow_down": "overloaded",
+    "overloaded": "overloaded",
     "engine_overloaded": "overloaded",
     "overloaded_error": "overloaded",
     "no_capacity": "overloaded",

@@ -158,9 +158,7 @@ def test_a_result_loses_its_cache_mark_and_keeps_its_name():
 
 def test_call_ids_fit_the_server_on_both_sides_of_the_pair():
     call = ToolCallPart("toolu:" + "x" * 60, "f", {})
-    messages, _ = render(
-        Message("assistant", (call,)), Message.tool({call.id: "1"}), id_length=40
-    )
+    messages, _ = render(Message("assistant", (call,)), Message.tool({call.id: "1"}), id_length=40)
     ids = {messages[0]["tool_calls"][0]["id"], messages[1]["tool_call_id"]}
     assert len(ids) == 1
     assert len(ids.pop()) <= 40
@@ -245,6 +243,20 @@ def test_spoken_audio_goes_back_by_its_id_alone():
     )
     messages, _ = render(Message("assistant", (spoken,)))
     assert messages == [{"role": "assistant", "content": None, "audio": {"id": "audio_1"}}]
+
+
+def test_what_a_result_cannot_hold_is_named():
+    result = ToolResultPart("c", (TextPart("x"), BuiltinCallPart("s", "search")))
+    messages, losses = render(Message("tool", (result,)))
+    assert messages == [{"role": "tool", "content": "x", "tool_call_id": "c"}]
+    assert losses == [("messages[0].parts[0].content[1]", "dropped")]
+
+
+def test_a_turn_of_results_whose_rest_cannot_be_said_is_results_alone():
+    turn = Message("user", (ToolResultPart("c", ()), BuiltinCallPart("s", "search")))
+    messages, losses = render(turn)
+    assert messages == [{"role": "tool", "content": "", "tool_call_id": "c"}]
+    assert losses == [("messages[0].parts[1]", "dropped")]
 
 
 DROPPED = [

@@ -81,9 +81,7 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("fields", "target", "wanted", "losses"), LIMITS)
-def test_the_limit_goes_under_the_servers_name_and_within_its_bound(
-    fields, target, wanted, losses
-):
+def test_the_limit_goes_under_the_servers_name_and_within_its_bound(fields, target, wanted, losses):
     body, got = render(fields, **target)
     assert {k: v for k, v in body.items() if "tokens" in k} == wanted
     assert got == losses

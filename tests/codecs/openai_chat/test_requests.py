@@ -41,7 +41,7 @@ def render(request, **target):
 
 
 def recorded():
-    files = [p for p in corpus.recorded_files("opencode-chat-*.json")]
+    files = corpus.recorded_files("opencode-chat-*.json")
     files += corpus.capture_files("openai-tool-followup/ingress.json")
     return files
 
@@ -57,6 +57,7 @@ def test_recorded_bodies_come_back_byte_for_byte(path):
 
 #: Spellings that no recording has. Sources: openai.types.chat (SDK 3.52) unless the row says otherwise.
 SPELLINGS = [
+    body(stop="x"),
     body(stop=[]),
     body(stop=["a", "b", "c", "d", "e"]),
     body(stop=None),
@@ -110,6 +111,16 @@ SPELLINGS = [
     body(messages=[{"role": "function", "name": "f", "content": "1"}]),
     body(messages=[{"role": "function", "content": "1"}]),
     body(messages=[{"role": "latest_reminder", "content": "x"}]),
+    body(messages=[{"role": "user", "content": "x", "name": "n"}, {"role": "assistant", "content": "y", "name": "m"}]),
+    body(messages=[{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}, {"role": "function", "name": "f", "content": "1"}]),
+    body(messages=[{"role": "assistant", "content": "x", "annotations": [{"type": "url_citation", "url_citation": {"end_index": 1, "start_index": 0, "title": "t", "url": "u"}}, {"type": "other"}]}]),
+    body(messages=[{"role": "assistant", "content": "x", "annotations": []}]),
+    body(messages=[{"role": "tool", "tool_call_id": "c", "content": [{"type": "hologram"}]}]),
+    body(tools=[{"type": "web_search_preview", "search_context_size": "low"}], tool_choice="auto"),
+    body(tools=[{"type": "browser_search"}]),  # Groq
+    body(tools=[{"type": "custom", "custom": {"name": "c", "format": {"type": "grammar", "grammar": {"syntax": "regex", "definition": "x"}}}}], tool_choice={"type": "custom", "custom": {"name": "c"}}),
+    body(response_format={"type": "text"}),
+    body(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "strict": None}}),
     body(messages=[{"role": "tool", "tool_call_id": "c", "name": "f", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://e.com/a.png"}}]}]),
     body(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": "https://e.com/a.png"}]}]),
     body(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;x=1;base64,AAAA"}}]}]),
@@ -221,7 +232,11 @@ def test_a_grammar_has_one_form_whatever_dialect_nests_it():
 
 
 def test_a_cache_breakpoint_is_a_cache_mark():
-    part = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    part = {
+        "type": "text",
+        "text": "x",
+        "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"},
+    }
     ((text,),) = parts_of({"role": "user", "content": [part]})
     assert text.cache == CacheMark("12h", opaque=text.cache.opaque)
 

@@ -248,7 +248,9 @@ USAGE = [
 @pytest.mark.parametrize(("wire", "usage"), USAGE)
 def test_counts_mean_the_same_as_everywhere(wire, usage):
     parsed = parse(answer(usage=wire)).usage
-    assert Usage(*[getattr(parsed, n) for n in Usage.__dataclass_fields__ if n != "opaque"]) == usage
+    assert (
+        Usage(*[getattr(parsed, n) for n in Usage.__dataclass_fields__ if n != "opaque"]) == usage
+    )
 
 
 # To a client
