@@ -74,6 +74,7 @@ class BlockWriter:
         self._said: set[str] = set()
         self._index = -1
         self._text_head = ""
+        self._thinking_head = ""
         self._json_head = ""
         self._texts: list[str] = []
         self._cited = 0
@@ -95,6 +96,7 @@ class BlockWriter:
         self._index = index
         head = f'event: content_block_delta\ndata: {{"type":"content_block_delta","index":{index},'
         self._text_head = f'{head}"delta":{{"type":"text_delta","text":'
+        self._thinking_head = f'{head}"delta":{{"type":"thinking_delta","thinking":'
         self._json_head = f'{head}"delta":{{"type":"input_json_delta","partial_json":'
         self._texts = []
         self._held = b""
@@ -239,6 +241,8 @@ class BlockWriter:
     def _thinking(self, event: ThinkingDelta) -> bytes:
         signature = data_of(event.opaque, SIGNATURE).get("signature")
         if signature is None:
+            if not event.wire:
+                return f"{self._thinking_head}{dumps(event.text)}}}}}\n\n".encode()
             return self._delta({"type": "thinking_delta", "thinking": event.text}, event.wire)
         shown = b""
         wire = event.wire

@@ -54,7 +54,7 @@ def parse_response(body: Json, request: Request, target: Target) -> Response:
         raise error
     try:
         return _parse(Fields(body, ""), request, target)
-    except (RequestError, ValueError, OverflowError) as error:
+    except RequestError as error:
         raise ProtocolError(f"anthropic: not an answer: {error}") from error
 
 

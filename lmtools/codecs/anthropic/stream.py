@@ -121,7 +121,7 @@ class Decoder:
             if body.__class__ is not dict:
                 raise ProtocolError("a stream event is an object")
             return self._event(body, frame.event)
-        except (ProtocolError, RequestError, ValueError, OverflowError) as error:
+        except (ProtocolError, RequestError) as error:
             return self._fail(frame, error)
 
     def _event(self, body: JsonObject, name: str | None) -> list[Event]:
