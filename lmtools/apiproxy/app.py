@@ -65,7 +65,8 @@ class App:
         try:
             self._answer(http, entry)
         finally:
-            entry.status = 499 if http.client_left else http.status
+            # A client that closes once it has the whole answer has not left early.
+            entry.status = 499 if http.client_left and not http.ended else http.status
             entry.ms = int((time.monotonic() - http.started) * 1000)
             entry.bytes_in, entry.bytes_out = http.bytes_in, http.bytes_out
             self.back.log.exchange(entry)
