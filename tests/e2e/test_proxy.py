@@ -19,6 +19,7 @@ from tests.fakes.base import FakeAPI
 from tests.fakes.openai_api import FakeOpenAI
 from tests.fakes.proxy import CONTENT, Proxy, before, events, running
 from tests.fakes.scenario import (
+    AFTER,
     BEFORE,
     CUT_EARLY,
     FAILS_EARLY,
@@ -441,6 +442,21 @@ def test_a_client_that_left_is_logged_as_499_and_harms_nobody(cell: Cell, gate: 
     cell.proxy.server.close(WAIT_S)
 
     assert "status=499" in cell.proxy.log.getvalue()
+
+
+def test_a_client_that_closes_with_its_whole_answer_has_not_left_early(
+    cell: Cell, gate: Gate
+) -> None:
+    """The upstream still owes the end of its body, and the proxy still listens to both."""
+    cell.fake.play(Scenario(gates={AFTER: gate}))
+
+    with cell.proxy.raw(cell.request(stream=True)) as connection:
+        read_until(connection, b"0\r\n\r\n", 1)
+    assert cell.fake.left.wait(WAIT_S)
+    cell.proxy.server.close(WAIT_S)
+
+    assert "status=200" in cell.proxy.log.getvalue()
+    assert "status=499" not in cell.proxy.log.getvalue()
 
 
 # Content

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fakes.scenario import BEFORE, HELLO, Scenario
+from tests.fakes.scenario import AFTER, BEFORE, HELLO, Scenario
 from tests.fakes.server import (
     CUT,
     Breach,
@@ -177,7 +177,8 @@ def _pieces(scenario: Scenario, frames: list[bytes], failing: Any) -> list[Piece
         if scenario.cut_after == at:
             return [*pieces, CUT]
         pieces.append(frame)
-    return pieces
+    last = scenario.gates.get(AFTER)
+    return [*pieces, last] if last is not None else pieces
 
 
 def compact(value: Any) -> str:

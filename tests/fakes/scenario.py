@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from tests.fakes.server import Gate
 
-#: The place of a gate that holds back even the head of an answer.
+#: The places of gates that hold back even the head of an answer, and the end of its body.
 BEFORE = -1
+AFTER = 1 << 30
 
 
 @dataclass(frozen=True)
