@@ -78,11 +78,9 @@ def _wire_name(key: ToolKey, rule: re.Pattern[str] | None, taken: set[str]) -> s
     full = name if namespace is None else f"{namespace}__{name}"
     if (rule is None or rule.fullmatch(full)) and full not in taken:
         return full
-    for digits in range(_HASH_DIGITS, _LONGEST, _HASH_DIGITS):
-        fitted = _fit(full, rule, _LONGEST, digits)
-        if fitted not in taken:
-            return fitted
-    return full
+    lengths = range(_HASH_DIGITS, _LONGEST, _HASH_DIGITS)
+    fitted = (_fit(full, rule, _LONGEST, digits) for digits in lengths)
+    return next((name for name in fitted if name not in taken), full)
 
 
 def wire_id(id: str, target: Target) -> str:

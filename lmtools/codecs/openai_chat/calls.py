@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...errors import ProtocolError
 from ...types import Event, Json, JsonObject, Opaque, ToolCallDelta
-from ..arguments import parse_arguments
-from ..names import WireNames
+from ..blocks import Balance
+from ..custom_tools import InputReader
+from ..names import ToolKey, WireNames
 from ..text import dumps
 from .assistant import call_stem
 from .wire import NAME
@@ -24,16 +25,21 @@ class _Call:
     id: str | None = None
     name: str | None = None
     open: bool = False
+    reader: InputReader | None = None
+    whole: bool = False
+    balance: Balance = field(default_factory=Balance)
     said: bool = False
-    text: list[str] = field(default_factory=list)
     held: list[tuple[str, tuple[Opaque, ...]]] = field(default_factory=list)
 
 
 class Calls:
     """Calls by index and by id, in order of first appearance."""
 
-    def __init__(self, names: WireNames, new_part: Callable[[], int]) -> None:
+    def __init__(
+        self, names: WireNames, custom: frozenset[ToolKey], new_part: Callable[[], int]
+    ) -> None:
         self._names = names
+        self._custom = custom
         self._new_part = new_part
         self._stem = call_stem(None)
         self._calls: list[_Call] = []
@@ -93,7 +99,9 @@ class Calls:
                     raise ProtocolError(f"tool call {call.number} has no name")
                 call.id = call.id or f"{self._stem}{call.number}"
                 events += self._opened(call)
-            if not call.said and call.kind == "function":
+            if call.reader is not None:
+                events.append(ToolCallDelta(call.part, call.reader.close(), kind="custom"))
+            elif not call.said and call.kind == "function":
                 # No fragment at all: the empty object, as OpenAI words a call without arguments.
                 events.append(ToolCallDelta(call.part, "{}"))
         return events
@@ -131,8 +139,7 @@ class Calls:
         call = self._calls[position] if 0 < position < len(self._calls) else self._calls[-1]
         if name is None or call.name is None:
             return call
-        whole = parse_arguments("".join(call.text))[1] and bool(call.text)
-        return call if name == call.name and not whole else None
+        return call if name == call.name and not call.whole else None
 
     def _say(
         self,
@@ -145,13 +152,13 @@ class Calls:
         fragment = text if text.__class__ is str else "" if text is None else dumps(text)
         call.id, call.name = call.id or id, call.name or name
         call.said = call.said or bool(fragment)
-        if fragment and (call.id is None or not self._by_index):
-            # Needed only where fragments are not told apart by index.
-            call.text.append(fragment)
+        if fragment and not self._by_index:
+            # Needed only where no index tells the fragments of calls apart.
+            call.whole = call.balance.feed(fragment)
         if call.open:
             if not fragment and not opaque:
                 return []
-            return [ToolCallDelta(call.part, fragment, kind=call.kind, opaque=opaque)]
+            return [_delta(call, fragment, opaque)]
         call.held.append((fragment, opaque))
         return [] if call.id is None or call.name is None else self._opened(call)
 
@@ -159,10 +166,20 @@ class Calls:
         """Return what waited, fragment by fragment, so that each keeps its own keys."""
         call.open = True
         namespace, name = self._names.canonical(call.name or "")
+        if call.kind == "function" and (namespace, name) in self._custom:
+            # The tool was offered as custom: its calls are free text, however the server calls it.
+            call.reader = InputReader()
         (text, opaque), *later = call.held
         call.held = []
-        first = ToolCallDelta(call.part, text, call.id, name, call.kind, namespace, opaque)
-        return [first, *(ToolCallDelta(call.part, t, kind=call.kind, opaque=o) for t, o in later)]
+        first = _delta(call, text, opaque)
+        opening = replace(first, id=call.id, name=name, namespace=namespace)
+        return [opening, *(_delta(call, text, opaque) for text, opaque in later)]
+
+
+def _delta(call: _Call, text: str, opaque: tuple[Opaque, ...]) -> ToolCallDelta:
+    if call.reader is not None:
+        return ToolCallDelta(call.part, call.reader.feed(text), kind="custom", opaque=opaque)
+    return ToolCallDelta(call.part, text, kind=call.kind, opaque=opaque)
 
 
 def _opaque(wire: JsonObject, inner: JsonObject) -> tuple[Opaque, ...]:

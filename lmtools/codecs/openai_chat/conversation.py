@@ -35,7 +35,7 @@ from .assistant import (
 )
 from .messages import MESSAGE
 from .parts import PartRenderer, spelled_content
-from .tools import render_call, render_called, says_legacy
+from .tools import CUSTOM_TOOLS, render_call, render_called, says_legacy, wrapped_call
 from .wire import NAME
 
 #: Stands before the text of a failed result: Chat's tool messages have no error flag.
@@ -260,6 +260,9 @@ class ConversationRenderer:
         if says_legacy(part):
             out["function_call"] = render_called(part, self._names)
             return
+        if part.kind == "custom" and CUSTOM_TOOLS in self._target.refuses:
+            self._lose(path, "emulated", "the server has no custom tools; sent as a function call")
+            part = wrapped_call(part)
         id = wire_id(part.id, self._target)
         out.setdefault("tool_calls", []).append(render_call(part, id, self._names))
 

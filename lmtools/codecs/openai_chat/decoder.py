@@ -38,6 +38,7 @@ from ...types import (
     Usage,
 )
 from ..base import Losses, Target
+from ..custom_tools import custom_tools
 from ..names import wire_names
 from ..text import loads
 from .assistant import REASONING_FIELDS, parse_annotation
@@ -69,7 +70,8 @@ class Decoder:
         self._parts: dict[str, int] = {}
         self._next_part = 0
         self._named_reasoning = False
-        self._calls = Calls(wire_names(request, target), self._new_part)
+        names, custom = wire_names(request, target), custom_tools(request)
+        self._calls = Calls(names, custom, self._new_part)
         self._several = (request.n or 1) > 1
         self._finished = False
         self._finish_word: Json = None

@@ -142,7 +142,7 @@ def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
         message = value if isinstance(value, str) else _plain(text)
         message = message[:_LONGEST_TEXT] or f"the server answered {status} without a word"
         found = _error(_code((), status, message), message, status, headers)
-    return found
+    return _with_status(found)
 
 
 def _plain(text: str) -> str:
@@ -153,7 +153,11 @@ def _plain(text: str) -> str:
 def error_in_body(body: JsonObject) -> ApiError | None:
     """Return the error that came where an answer was expected (status 200), or None."""
     error = _read(body, None, ())
-    if error is not None and error.status is None:
+    return error and _with_status(error)
+
+
+def _with_status(error: ApiError) -> ApiError:
+    if error.status is None:
         error.status = status_for_code(error.code)
     return error
 

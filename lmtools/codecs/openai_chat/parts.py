@@ -27,7 +27,6 @@ from ...types import (
     RefusalPart,
     TextPart,
     VideoPart,
-    find_opaque,
 )
 from .. import media
 from ..base import Loss, Losses, Target
@@ -37,17 +36,20 @@ from .wire import NAME, Shape
 _BREAKPOINT = "prompt_cache_breakpoint"
 _ABSENT = object()
 
-TEXT = Shape("text", ("type", "text", _BREAKPOINT))
+TEXT = Shape("text", ("type", "text", _BREAKPOINT, "cache_control"))
 REFUSAL = Shape("refusal", ("type", "refusal"))
-IMAGE = Shape("image", ("type", "image_url", _BREAKPOINT))
+IMAGE = Shape("image", ("type", "image_url", _BREAKPOINT, "cache_control"))
 IMAGE_URL = Shape("image_url", ("url", "detail"))
 VIDEO = Shape("video", ("type", "video_url"))
 VIDEO_URL = Shape("video_url", ("url",))
-AUDIO = Shape("input_audio_part", ("type", "input_audio", _BREAKPOINT))
+AUDIO = Shape("input_audio_part", ("type", "input_audio", _BREAKPOINT, "cache_control"))
 INPUT_AUDIO = Shape("input_audio", ("data", "format"))
-FILE = Shape("file_part", ("type", "file", _BREAKPOINT))
+FILE = Shape("file_part", ("type", "file", _BREAKPOINT, "cache_control"))
 FILE_FILE = Shape("file", ("file_id", "file_data", "filename"))
 CACHE = Shape("cache", ("mode", "ttl"), {"mode": "explicit"})
+#: Anthropic's mark, which OpenRouter and LiteLLM take in Chat's parts too.
+CACHE_CONTROL = Shape("cache", ("type", "ttl"), {"type": "ephemeral"})
+_MARKS = {_BREAKPOINT: CACHE, "cache_control": CACHE_CONTROL}
 
 
 def parse_content(value: Json, path: str) -> tuple[tuple[Part, ...], str]:
@@ -120,13 +122,14 @@ def _parse_refusal(fields: Fields, wire: JsonObject) -> Part:
 
 
 def _parse_cache(fields: Fields) -> CacheMark | None:
-    wire = fields.object(_BREAKPOINT)
-    if wire is None:
-        return None
-    mark = Fields(wire, fields.at(_BREAKPOINT))
-    ttl = mark.text("ttl")
-    # The note tells a mark of this dialect, which may go back as one.
-    return CacheMark(ttl, CACHE.keep(mark, wire, {"said": True}))
+    for key, shape in _MARKS.items():
+        wire = fields.object(key)
+        if wire is not None:
+            mark = Fields(wire, fields.at(key))
+            ttl = mark.text("ttl")
+            # The note tells a mark of this dialect, which may go back as one.
+            return CacheMark(ttl, shape.keep(mark, wire, {"key": key}))
+    return None
 
 
 def _parse_image(fields: Fields, wire: JsonObject) -> Part:
@@ -247,11 +250,12 @@ class PartRenderer:
 
     def _cache(self, mark: CacheMark, out: JsonObject | None, path: str) -> None:
         """Only what came as a breakpoint goes as one: servers refuse keys that they do not know."""
-        if out is None or find_opaque(mark.opaque, NAME, "cache") is None:
+        key = CACHE.note(mark.opaque, "key")
+        if out is None or key is None:
             self.lose(path, "dropped", "Chat servers cache prefixes by themselves")
             return
         said = {} if mark.ttl is None else {"ttl": mark.ttl}
-        out[_BREAKPOINT] = CACHE.fill(said, mark.opaque)
+        out[key] = _MARKS[key].fill(said, mark.opaque)
 
     def _media_part(self, part: MediaPart, path: str) -> JsonObject:
         if self._media is not None and part.type not in self._media:

@@ -24,7 +24,7 @@ from .requests import (
     RESPONSE_FORMAT,
     STREAM_OPTIONS,
 )
-from .tools import TOOL, render_choice, render_tool
+from .tools import CUSTOM_TOOLS, TOOL, render_choice, render_tool
 from .wire import NAME
 
 #: What a thinking budget in tokens comes to as an effort; more is xhigh.
@@ -73,6 +73,7 @@ class _Renderer:
         self._target = target
         self._losses = losses
         self._names: WireNames = wire_names(request, target)
+        self._wrap = CUSTOM_TOOLS in target.refuses
         self._body: JsonObject = {}
 
     def _lose(self, path: str, action: str, reason: str) -> None:
@@ -132,7 +133,7 @@ class _Renderer:
     def _tools(self) -> None:
         tools, functions, dropped = [], [], False
         for path, tool in self._offered():
-            rendered = render_tool(tool, path, self._names, self._losses)
+            rendered = render_tool(tool, path, self._names, self._losses, wrap=self._wrap)
             if rendered is None:
                 dropped = True
             elif TOOL.note(tool.opaque, "legacy"):
@@ -165,7 +166,7 @@ class _Renderer:
             return
         if dropped:
             choice = self._without_dropped(choice)
-        rendered = render_choice(choice, self._names)
+        rendered = render_choice(choice, self._names, wrap=self._wrap)
         if rendered is not None and REQUEST.note(self._request.opaque, "function_call"):
             named = rendered if isinstance(rendered, str) else rendered.get("function", "auto")
             self._body["function_call"] = named

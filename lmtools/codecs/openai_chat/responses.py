@@ -27,6 +27,7 @@ from ...types import (
 )
 from .. import media
 from ..base import Loss, Losses, Rendered, Stamp, Target
+from ..custom_tools import custom_tools
 from ..fields import Fields, report_foreign
 from ..names import WireNames, wire_names
 from .assistant import (
@@ -44,7 +45,7 @@ from .counts import parse_logprobs, parse_usage, render_logprobs, render_usage
 from .errors import error_in_body
 from .parts import PartRenderer, spelled_content
 from .requests import REQUEST
-from .tools import is_legacy, render_call, render_called, says_legacy
+from .tools import as_custom, is_legacy, render_call, render_called, says_legacy
 from .wire import FINISH_LOSSES, NAME, Shape, finish_of, finish_word, said_finish
 
 ID_PREFIX = "chatcmpl-"
@@ -160,7 +161,8 @@ class _Choice:
     def _message(self, wire: Json, request: Request, minting: Minting, names: WireNames) -> Message:
         fields = Fields(wire, "choices[0].message")
         taken = take_assistant(fields, names, minting, answer=True)
-        parts = tuple(_with_format(part, request) for part in taken.parts)
+        custom = custom_tools(request)
+        parts = tuple(_with_format(as_custom(p, custom), request) for p in taken.parts)
         return Message("assistant", parts, opaque=ANSWER.keep(fields, wire, taken.notes))
 
     def _finish(self, fields: Fields) -> tuple[str | None, str | None]:

@@ -6,6 +6,8 @@ read as tools, and written again as they came: a tool, a call or a choice keeps 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...errors import RequestError
 from ...types import (
     BuiltinTool,
@@ -25,8 +27,9 @@ from ...types import (
 )
 from ..arguments import format_arguments, parse_arguments
 from ..base import Loss, Losses
+from ..custom_tools import describe, input_schema, unwrap_input, wrap_input
 from ..fields import Fields, report_foreign, wrong
-from ..names import WireNames
+from ..names import ToolKey, WireNames
 from .wire import NAME, Shape
 
 TOOL = Shape("tool", ("type", "function", "custom"), {"type": "function"})
@@ -39,6 +42,9 @@ CHOSEN = Shape("chosen", ("name",))
 ALLOWED = Shape("allowed_tools", ("mode", "tools"))
 CALL = Shape("tool_call", ("id", "type", "function", "custom"), {"type": "function"})
 CALLED = Shape("called", ("name", "arguments", "input"))
+
+#: The word in ``Target.refuses`` of a server without custom tools.
+CUSTOM_TOOLS = "custom_tools"
 
 _CHOICE_MODES = ("auto", "required", "none")
 
@@ -127,8 +133,13 @@ def _render_format(format: JsonObject, opaque: tuple[Opaque, ...]) -> JsonObject
     return FORMAT.fill({"type": "grammar", "grammar": GRAMMAR.fill(grammar, opaque)}, opaque)
 
 
-def render_tool(tool: Tool, path: str, names: WireNames, losses: Losses) -> JsonObject | None:
-    """Return the tool, or None for a builtin of another dialect (the loss is recorded)."""
+def render_tool(
+    tool: Tool, path: str, names: WireNames, losses: Losses, *, wrap: bool = False
+) -> JsonObject | None:
+    """Return the tool, or None for a builtin of another dialect (the loss is recorded).
+
+    ``wrap``: the server knows no custom tools, so a function with one text stands for each.
+    """
     if tool.cache is not None:
         losses.append(Loss(f"{path}.cache", "dropped", "Chat has no cache marks on tools"))
     if isinstance(tool, BuiltinTool):
@@ -137,6 +148,12 @@ def render_tool(tool: Tool, path: str, names: WireNames, losses: Losses) -> Json
     if tool.namespace is not None:
         losses.append(Loss(f"{path}.namespace", "emulated", "Chat has none; it is in the name"))
     out: JsonObject = {"name": names.wire(tool.name, tool.namespace)}
+    if isinstance(tool, CustomTool) and wrap:
+        losses.append(Loss(path, "emulated", "the server has no custom tools; sent as a function"))
+        return {
+            "type": "function",
+            "function": {**out, "description": describe(tool), "parameters": input_schema()},
+        }
     if tool.description is not None:
         out["description"] = tool.description
     if isinstance(tool, CustomTool):
@@ -230,8 +247,11 @@ def _parse_allowed(value: JsonObject, parallel: bool | None, path: str) -> ToolC
     return ToolChoice(mode, tuple(ref for ref, _ in refs), parallel, tuple(opaque))
 
 
-def render_choice(choice: ToolChoice, names: WireNames) -> Json:
-    """Return ``tool_choice``, or None when only ``parallel`` is said."""
+def render_choice(choice: ToolChoice, names: WireNames, *, wrap: bool = False) -> Json:
+    """Return ``tool_choice``, None when it is not said; ``wrap`` as in ``render_tool``."""
+    if wrap:
+        refs = tuple(ToolRef(ref.name, "function", ref.namespace) for ref in choice.allowed)
+        choice = ToolChoice(choice.mode, refs, choice.parallel, choice.opaque)
     opaque = choice.opaque
     if choice.mode is None:
         return None
@@ -310,6 +330,23 @@ def parse_legacy_call(value: JsonObject, path: str, names: WireNames, id: str) -
     input, text = _take_arguments(fields)
     opaque = CALLED.keep(fields, value, {"legacy": id, **_said(value)})
     return ToolCallPart(id, name, input, text, namespace=namespace, opaque=opaque)
+
+
+def as_custom(part: Part, custom: frozenset[ToolKey]) -> Part:
+    """Return a call of a custom tool as one, when the server called it as a function."""
+    if not isinstance(part, ToolCallPart) or part.kind != "function":
+        return part
+    if (part.namespace, part.name) not in custom:
+        return part
+    input, right = parse_arguments(part.text) if part.text is not None else (part.input, True)
+    text = part.text if not right else unwrap_input(input) if input else ""
+    return replace(part, input=text, text=text, kind="custom", opaque=())
+
+
+def wrapped_call(part: ToolCallPart) -> ToolCallPart:
+    """Return a custom call as a call of the function that stands for its tool."""
+    text = format_arguments(part.input, part.text)
+    return replace(part, input=wrap_input(text), text=None, kind="function", opaque=())
 
 
 def render_call(part: ToolCallPart, id: str, names: WireNames) -> JsonObject:

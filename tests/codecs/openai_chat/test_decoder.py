@@ -12,6 +12,7 @@ from lmtools.sse import SSEDecoder, SSEEvent
 from lmtools.types import (
     AudioDelta,
     CitationDelta,
+    CustomTool,
     End,
     FunctionTool,
     Message,
@@ -329,6 +330,19 @@ def test_a_custom_call_is_free_text():
     ]
     (made,) = response_from_events(decode(ROLE, *frames, CALLED, DONE)).tool_calls
     assert (made.kind, made.name, made.input) == ("custom", "run", "print(1)")
+
+
+def test_a_custom_tool_that_was_called_as_a_function_streams_its_text():
+    request = Request("m", (Message.user("Hi"),), tools=(CustomTool("run"),))
+    frames = [
+        call(index=0, id="a", function={"name": "run", "arguments": ""}),
+        call(index=0, function={"arguments": '{"input":"1'}),
+        call(index=0, function={"arguments": '+1"}'}),
+    ]
+    events = decode(ROLE, *frames, CALLED, DONE, request=request)
+    (made,) = response_from_events(events).tool_calls
+    assert (made.kind, made.input) == ("custom", "1+1")
+    assert [event.text for event in events[1:-1]] == ["", "1", "+1", ""]
 
 
 def test_a_function_call_of_before_tools_is_a_call():

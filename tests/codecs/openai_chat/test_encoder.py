@@ -411,6 +411,68 @@ def test_keys_that_nobody_knows_pass_in_their_frames():
     assert got[:-1] == upstream[:-1]
 
 
+def test_a_tier_that_is_known_late_is_said_late():
+    found = frames(START, TextDelta(0, "a"), End("stop", service_tier="flex"))
+    assert "service_tier" not in found[1]
+    assert found[2]["service_tier"] == "flex"
+
+
+def test_a_stop_sequence_that_chat_cannot_say_is_named():
+    assert losses_of(START, End("stop_sequence", stop_sequence="END")) == [
+        ("finish", "substituted"),
+        ("stop_sequence", "dropped"),
+    ]
+
+
+def test_a_fragment_that_says_nothing_is_not_sent():
+    events = [START, ToolCallDelta(0, "{}", "a", "f"), ToolCallDelta(0), End("tool_call")]
+    assert len(deltas(*events)) == 1
+
+
+def test_keys_inside_a_chunk_pass_in_their_objects():
+    token = {"token": "a", "logprob": -1.0, "bytes": None, "top_logprobs": [], "vendor": 1}
+    head = {**HEAD, "id": "gen-1"}
+    call = {
+        "index": 0,
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}", "z": 1},
+        "y": 2,
+    }
+    more = {"index": 0, "function": {"z": 3}, "y": 4}
+    upstream = [
+        {
+            **chunk({"role": "assistant", "content": ""}),
+            **head,
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {"role": "assistant", "content": ""},
+                    "filter": {"a": 1},
+                    "finish_reason": None,
+                }
+            ],
+        },
+        {
+            **chunk({}),
+            **head,
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {"content": "a"},
+                    "logprobs": {"content": [token], "refusal": None, "vendor": 2},
+                    "finish_reason": None,
+                }
+            ],
+        },
+        {**chunk({"tool_calls": [call]}), **head},
+        {**chunk({"tool_calls": [more]}), **head},
+        {**chunk({}, "tool_calls"), **head},
+        "[DONE]",
+    ]
+    assert passed(*upstream) == upstream
+
+
 def test_the_upstreams_own_finish_word_passes():
     upstream = [chunk({"role": "assistant", "content": ""}), chunk({}, "end_turn"), "[DONE]"]
     assert passed(*upstream) == upstream

@@ -171,6 +171,12 @@ def test_errors_of_others_are_worded_as_openai_words_them(error, status, type, c
     assert refusal.body == openai(error.message, type, None, code)
 
 
+def test_a_status_that_is_no_error_gives_way_to_what_the_body_says():
+    error = parse(200, openai("busy", "server_error", None, "503"))
+    assert (error.code, error.status) == ("overloaded", 503)
+    assert parse(200, b"words").status == 502
+
+
 def test_an_error_of_another_dialect_does_not_bring_its_words():
     other = api_error(
         "overloaded",

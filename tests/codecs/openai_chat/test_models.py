@@ -48,6 +48,12 @@ def test_what_servers_say_of_a_model_is_read(wire, model):
     assert openai_chat.parse_models([wire]) == (parsed,)
 
 
+def test_what_a_server_leaves_open_stays_open_in_its_own_words():
+    wire = {"id": "m", "object": "model", "created": "now", "owned_by": None}
+    (model,) = openai_chat.parse_models([wire])
+    assert openai_chat.render_model(model) == wire
+
+
 def test_a_model_of_another_dialect_has_what_clients_require():
     assert openai_chat.render_models((ModelInfo("claude", "Claude"),)) == {
         "object": "list",

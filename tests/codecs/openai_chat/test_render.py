@@ -16,6 +16,7 @@ from lmtools.types import (
     OutputFormat,
     Reasoning,
     Request,
+    ToolCallPart,
     ToolChoice,
     ToolRef,
     ToolsPart,
@@ -92,6 +93,8 @@ def test_both_spellings_of_the_limit_become_the_one_that_the_server_knows():
     request = openai_chat.parse_request(Incoming(wire))
     body = openai_chat.render_request(request, Target(limits_field="max_tokens")).body
     assert body == {"model": "m", "messages": [], "max_tokens": 7}
+    body = openai_chat.render_request(request, Target(limits_field="max_completion_tokens")).body
+    assert body == {"model": "m", "messages": [], "max_completion_tokens": 7}
 
 
 SAMPLING = [
@@ -233,6 +236,26 @@ def test_a_custom_tool_goes_as_one_with_its_grammar_nested():
             "format": {"type": "grammar", "grammar": grammar},
         },
     }
+
+
+def test_a_server_without_custom_tools_gets_a_function_for_each():
+    call = Message("assistant", (ToolCallPart("c", "run", "1+1", "1+1", "custom"),))
+    tool = CustomTool("run", "Runs code", {"type": "grammar", "syntax": "lark", "definition": "x"})
+    choice = ToolChoice("required", (ToolRef("run", "custom"),))
+    request = Request("m", (call, Message.tool({"c": "2"})), (tool,), choice)
+    refuses = frozenset({"custom_tools"})
+    rendered = openai_chat.render_request(request, Target(refuses=refuses))
+    (function,) = (offered["function"] for offered in rendered.body["tools"])
+    assert function["parameters"]["required"] == ["input"]
+    assert "Runs code" in function["description"]
+    assert "lark" in function["description"]
+    assert rendered.body["tool_choice"] == {"type": "function", "function": {"name": "run"}}
+    sent = rendered.body["messages"][0]["tool_calls"][0]
+    assert sent["function"] == {"name": "run", "arguments": '{"input":"1+1"}'}
+    assert [(loss.path, loss.action) for loss in rendered.losses] == [
+        ("messages[0].parts[0]", "emulated"),
+        ("tools[0]", "emulated"),
+    ]
 
 
 def test_a_builtin_tool_of_another_dialect_is_dropped_with_the_choice_that_names_it():

@@ -132,6 +132,7 @@ SPELLINGS = [
     body(messages=[{"role": "user", "content": [{"type": "file", "file": {"filename": "a.pdf"}}]}]),
     body(messages=[{"role": "user", "content": [{"type": "text", "text": "x", "prompt_cache_breakpoint": {"ttl": "30m"}}]}]),
     body(messages=[{"role": "user", "content": [{"text": "x", "type": "text"}]}]),
+    body(messages=[{"role": "system", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]}]),  # OpenRouter, LiteLLM
 ]  # fmt: skip
 
 

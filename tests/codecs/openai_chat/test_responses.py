@@ -13,6 +13,7 @@ from lmtools.types import (
     BuiltinCallPart,
     CacheMark,
     CitationPart,
+    CustomTool,
     FunctionTool,
     ImagePart,
     Message,
@@ -209,6 +210,18 @@ def test_a_renamed_tool_comes_back_under_its_own_name():
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     (called,) = parse(answer(message), request, **target).tool_calls
     assert (called.namespace, called.name) == ("ns", "a.b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [('{"input":"1+1"}', "1+1"), ('{"code":"1+1"}', "1+1"), ("1+1", "1+1"), ("", "")],
+)
+def test_a_custom_tool_that_was_called_as_a_function_is_still_a_custom_call(arguments, text):
+    request = Request("m", (Message.user("Hi"),), tools=(CustomTool("run"),))
+    call = {"id": "c", "type": "function", "function": {"name": "run", "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    (made,) = parse(answer(message), request).tool_calls
+    assert (made.kind, made.input, made.text) == ("custom", text, text)
 
 
 def test_the_model_is_the_targets_where_the_answer_names_none():
