@@ -223,6 +223,8 @@ def _frame(event: dict[str, Any], at: int, argo: bool) -> bytes:
 
 
 def _sorted(value: Any) -> Any:
+    """Return the gateway's key order: alphabetical, but a message begins with its id and ends with why."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        order = sorted(value, key=lambda key: (key != "id", key == "stop_details", key))
+        return {key: _sorted(value[key]) for key in order}
     return [_sorted(item) for item in value] if isinstance(value, list) else value

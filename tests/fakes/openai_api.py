@@ -123,13 +123,13 @@ class FakeOpenAI(FakeAPI):
             "object": "chat.completion.chunk",
             "created": CREATED,
             "model": body["model"] + "-2026-03-17",
-            "service_tier": "default",
+            "service_tier": None if argo else "default",
             "system_fingerprint": None,
         }
         chunks = [_azure_first()] if argo else []
         for at, choice in enumerate(_choices(scenario, number)):
-            full = _argo_choice(choice) if argo else choice
-            chunk = {**head, "choices": [{"index": 0, **full}]}
+            full = _argo_choice(choice) if argo else {"index": 0, **choice}
+            chunk = {**head, "choices": [full]}
             if counted or argo:
                 chunk["usage"] = None
             chunks.append({**chunk, "obfuscation": "Xq7Lw2Zp9"[: at % 9]})
@@ -137,6 +137,8 @@ class FakeOpenAI(FakeAPI):
             chunks.append(
                 {**head, "choices": [], "usage": usage(scenario.counts), "obfuscation": "k"}
             )
+        if argo:
+            chunks = [{key: c[key] for key in sorted(c, key=_argo_place)} for c in chunks]
         write = spaced if argo else compact
         return [f"data: {write(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
 
@@ -238,6 +240,16 @@ def _argo_choice(choice: dict[str, Any]) -> dict[str, Any]:
     return {
         "delta": delta,
         "finish_reason": choice["finish_reason"],
+        "index": 0,
         "logprobs": None,
         "content_filter_results": {},
     }
+
+
+def _argo_place(key: str) -> tuple[bool, bool, str]:
+    """Return where a key stands in the gateway's chunks: the id first, what Azure adds last."""
+    return (
+        key != "id",
+        key in ("usage", "obfuscation", "prompt_filter_results"),
+        key.replace("usage", "a"),
+    )

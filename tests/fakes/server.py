@@ -88,18 +88,19 @@ class FakeServer:
         #: Set when a client closed its connection before its answer was whole.
         self.left = threading.Event()
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closing = False
-        self.port: int = self._listener.getsockname()[1]
+        self.port = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         self._spawn(self._accept)
         return self
 
