@@ -123,7 +123,7 @@ class FakeOpenAI(FakeAPI):
             "object": "chat.completion.chunk",
             "created": CREATED,
             "model": body["model"] + "-2026-03-17",
-            "service_tier": None if argo else "default",
+            "service_tier": "default",
             "system_fingerprint": None,
         }
         chunks = [_azure_first()] if argo else []
@@ -138,7 +138,7 @@ class FakeOpenAI(FakeAPI):
                 {**head, "choices": [], "usage": usage(scenario.counts), "obfuscation": "k"}
             )
         if argo:
-            chunks = [{key: c[key] for key in sorted(c, key=_argo_place)} for c in chunks]
+            chunks = [_in_argo_order(chunk) for chunk in chunks]
         write = spaced if argo else compact
         return [f"data: {write(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
 
@@ -246,10 +246,16 @@ def _argo_choice(choice: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _argo_place(key: str) -> tuple[bool, bool, str]:
-    """Return where a key stands in the gateway's chunks: the id first, what Azure adds last."""
-    return (
-        key != "id",
-        key in ("usage", "obfuscation", "prompt_filter_results"),
-        key.replace("usage", "a"),
-    )
+def _in_argo_order(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Return a chunk with its keys in the gateway's order: the id first, what Azure adds last."""
+    added = ("usage", "obfuscation", "prompt_filter_results")
+    order = sorted(chunk, key=lambda key: (key != "id", key in added and added.index(key) + 1, key))
+    found = {key: chunk[key] for key in order}
+    counts = found["usage"]
+    if counts:
+        plain = sorted(counts, key=lambda key: (key.endswith("_details"), key))
+        found["usage"] = {
+            key: dict(sorted(counts[key].items())) if key.endswith("_details") else counts[key]
+            for key in plain
+        }
+    return found
