@@ -97,6 +97,14 @@ def test_a_namespace_that_would_make_a_taken_name_gets_a_hash():
     assert maps.wire("exec", "functions") not in ("functions__exec", "exec")
 
 
+def test_two_namespaces_that_would_make_one_name_stay_apart():
+    tools = (FunctionTool("c", namespace="a__b"), FunctionTool("b__c", namespace="a"))
+    maps = wire_names(request(tools=tools), Target())
+    wires = [maps.wire(tool.name, tool.namespace) for tool in tools]
+    assert len(set(wires)) == 2
+    assert [maps.canonical(wire) for wire in wires] == [(t.namespace, t.name) for t in tools]
+
+
 @pytest.mark.parametrize(
     ("rule", "length", "id"),
     [

@@ -52,9 +52,10 @@ NOT_WRAPPED = [
     "Error code: 400 - {1, 2}",
     "Error code: 400 - {[]: 1}",
     "Error code: 400 - {'a': __import__('os')}",
-    "Error code: 400 - {" + "'a': [" * 30 + "]" * 30 + "}",
+    "Error code: 400 - {'message': 'x', 'a': " + "[" * 30 + "]" * 30 + "}",
     "Error code: 400 - {'a': " + "-" * 15_000 + "1}",
     "Error code: 400 - {'message': '" + "x" * 30_000 + "'}",
+    "Error code: 400 - {'message': 'x'}" + " " * 30_000,
     "before Error code: 400 - {'message': 'x'}",
 ]
 

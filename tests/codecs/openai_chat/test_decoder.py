@@ -113,6 +113,11 @@ def test_a_stream_without_names_takes_them_from_the_request():
     assert decode(bare, model="upstream")[0].model == "upstream"
 
 
+def test_an_empty_finish_reason_is_none():
+    assert decode(ROLE, chunk({"content": "x"}, ""))[-1].code == "truncated"
+    assert decode(ROLE, chunk({"content": "x"}, ""), STOP)[-1] == End("stop")
+
+
 def test_done_without_a_reason_is_the_end():
     assert decode(ROLE, chunk({"content": "x"}), DONE)[-1].finish == "stop"
     assert decode(DONE) == [Start(None, "gpt-4.1"), End("stop")]

@@ -209,4 +209,4 @@ def test_an_unreadable_error_is_still_an_error():
 def test_long_texts_are_searched_in_bounded_time():
     page = b"<script" * 200_000
     assert parse(502, page).code == "server"
-    assert parse(400, openai("model " * 200_000)).code == "invalid_request"
+    assert parse(400, openai("model " * 200_000 + "does not exist")).code == "invalid_request"
