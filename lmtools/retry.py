@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import (
-    ApiTimeoutError,
-    ConnectError,
-    LMError,
-    RateLimitError,
-    ServerError,
-)
+from .errors import ApiTimeoutError, ConnectError, LMError, RateLimitError, ServerError
 
 #: Seconds. A server that asks for more than this is believed, but not waited for: the caller is
 #: told.
