@@ -192,6 +192,10 @@ class Decoder:
         for choice in choices:
             if choice.__class__ is not dict:
                 raise ProtocolError("a choice is no object")
+            if not isinstance(choice.get("index"), (int, type(None))):
+                raise ProtocolError("a choice's index is no number")
+            if not isinstance(choice.get("delta"), (dict, type(None))):
+                raise ProtocolError("delta is no object")
             if own is None and (not choice.get("index") or not self._several):
                 own = choice
             else:
@@ -223,8 +227,6 @@ class Decoder:
         choice.pop("index", None)
         # A server that does not stream may answer with one chunk that holds the whole message.
         delta = choice.pop("delta", None) or _taken(choice, "message", dict) or {}
-        if delta.__class__ is not dict:
-            raise ProtocolError("delta is no object")
         reason = choice.pop("finish_reason", None)
         logprobs = choice.pop("logprobs", None)
         tokens: tuple[TokenLogprob, ...] = ()
@@ -243,15 +245,15 @@ class Decoder:
         """Give what is left of the frame to one of its events, or to an event of its own."""
         if not wire:
             return events
-        if events:
+        if events and not isinstance(events[0], OpaqueDelta):
             return [_with_wire(events[0], wire), *events[1:]]
         if finished and not self._finish_wire:
             self._finish_wire = wire
             return []
         data = wire[0].data
         if any(_says(held) for held in data.values()):
-            return [OpaqueDelta(wire[0])]
-        return []
+            return [OpaqueDelta(wire[0]), *events]
+        return events
 
     def _take_finish(self, reason: Json, choice: JsonObject) -> None:
         self._finished = True

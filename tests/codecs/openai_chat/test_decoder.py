@@ -133,6 +133,7 @@ BROKEN = [
     ([ROLE, {"choices": {"a": 1}}], "protocol"),
     ([ROLE, {"choices": ["x"]}], "protocol"),
     ([ROLE, chunk("text")], "protocol"),
+    ([ROLE, chunk(choice={"index": []})], "protocol"),
     ([ROLE, chunk({"tool_calls": ["x"]})], "protocol"),
     ([ROLE, chunk({"content": ["x"]})], "protocol"),
     ([ROLE, chunk({"annotations": ["x"]})], "protocol"),
@@ -438,6 +439,8 @@ def test_content_may_be_a_list_of_parts():
     assert events[1].text == "Hi"
     assert events[1].opaque[0].data == {"rest": {"x": 1}}
     assert events[2].content.data == {"rest": thought}
+    events = decode(ROLE, chunk({"content": [thought], "x": 1}), STOP, DONE)
+    assert [e.content.data for e in events[1:3]] == [{"delta": {"x": 1}}, {"rest": thought}]
 
 
 def test_other_choices_are_this_dialects_own():
