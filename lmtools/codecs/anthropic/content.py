@@ -92,7 +92,7 @@ def _opaque(fields: Fields) -> OpaquePart:
 def _text(fields: Fields, reading: Reading) -> list[Part]:
     del fields.rest["type"]
     text = fields.required_text("text")
-    empty = take_empty(fields, "citations")
+    empty = take_empty(fields, {"citations": list})
     citations = fields.array("citations") or []
     where = fields.at("citations")
     cited = [parse_citation(c, f"{where}[{i}]") for i, c in enumerate(citations)]

@@ -61,6 +61,13 @@ _TIERS: dict[str, str | None] = {
     "flex": None,
     "scale": None,
 }
+#: Fields whose empty value says nothing, and is kept as it came.
+_MAY_BE_EMPTY: dict[str, type] = {
+    "system": list,
+    "tools": list,
+    "stop_sequences": list,
+    "metadata": dict,
+}
 #: Which canonical fields a body field carries, for losses.
 _CANONICAL = {
     "stop_sequences": "stop",
@@ -84,7 +91,7 @@ def parse_request(wire: Incoming) -> Request:
 def _parse(wire: Incoming) -> Request:
     body = Fields(wire.body, "")
     model = body.required_text("model")
-    empty = take_empty(body, "system", "tools", "stop_sequences", "metadata")
+    empty = take_empty(body, _MAY_BE_EMPTY)
     system = _parse_system(body)
     messages = _parse_messages(body, bool(system))
     reasoning, output, config = parse_reasoning(body)

@@ -56,9 +56,9 @@ def kept_key(opaque: tuple[Opaque, ...], kind: str, key: str) -> bool:
     return key in data_of(opaque, kind).get("rest", {})
 
 
-def take_empty(fields: Fields, *keys: str) -> JsonObject:
-    """Take away the keys that hold an empty list or object; return them with their value."""
-    empty = {key: fields.rest[key] for key in keys if fields.rest.get(key) in ([], {})}
+def take_empty(fields: Fields, kinds: dict[str, type]) -> JsonObject:
+    """Take away the keys that hold an empty value of their kind; return them with it."""
+    empty = {key: fields.rest[key] for key, kind in kinds.items() if fields.rest.get(key) == kind()}
     for key in empty:
         del fields.rest[key]
     return empty
