@@ -50,6 +50,10 @@ MAX_ERROR_BODY = 1 << 20
 #: Pages of a model list, each of up to 1000 rows; a server that never ends its list is left.
 MAX_MODEL_PAGES = 100
 
+# What a login page or a wrong address answers with; the labels that servers of streams give
+# otherwise are too many to ask for the right one.
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+
 #: Seconds to wait, after a stream's end marker, for the end of its framing.
 FINISH_S = 0.25
 
@@ -208,11 +212,16 @@ class LM:
         except TransportError:
             # The status says enough; a body that broke or never ends adds nothing.
             body = b""
-        error = codec.parse_error(response.status, response.headers, body)
+        error = codec.parse_error(response.status, response.headers, self._mask(body))
         error.provider = provider.name
         if isinstance(error, AuthError):
             error.env_keys = provider.env_keys
         return error
+
+    def _mask(self, body: bytes) -> bytes:
+        """Return an error's body without our key, which some servers repeat."""
+        secret = self.backend.secret
+        return body if secret is None else secret.mask_in(body.decode("latin-1")).encode("latin-1")
 
     # Whole answers
 
@@ -231,6 +240,10 @@ class LM:
         try:
             return call.codec.parse_response(value, call.request, call.target)
         except LMError as error:
+            masked = self._mask(body)
+            if masked != body:
+                # Read once more, so that no part of the error holds the key.
+                return self._parse(call, masked)
             error.provider = self.backend.provider.name
             raise
 
@@ -260,7 +273,14 @@ class LM:
             with response:
                 whole = self._parse(call, response.read())
             return Stream(call, None, iter([list(events_from_response(whole))]))
-        return Stream(call, response, None)
+        if kind in _PAGES:
+            response.close()
+            raise ProtocolError(
+                f"{self.backend.provider.title} answered 200 with a web page ({kind});"
+                " check -provider-url",
+                provider=self.backend.provider.name,
+            )
+        return Stream(call, response, None, self.backend.secret)
 
     # Other endpoints
 
@@ -327,9 +347,14 @@ class Stream:
     """
 
     def __init__(
-        self, call: Call, response: HttpResponse | None, ready: Iterator[list[Event]] | None
+        self,
+        call: Call,
+        response: HttpResponse | None,
+        ready: Iterator[list[Event]] | None,
+        secret: Secret | None = None,
     ) -> None:
         self.call = call
+        self._secret = secret
         self.http = response
         self._decoder = call.codec.stream_decoder(call.request, call.target)
         self._batches = ready if ready is not None else self._read()
@@ -382,6 +407,7 @@ class Stream:
                 for frame in frames.feed(chunk):
                     events += self._decoder.decode(frame)
                 if events:
+                    self._mask_last(events)
                     yield events
                     if _is_last(events[-1]):
                         self.http.finish(FINISH_S)
@@ -389,6 +415,7 @@ class Stream:
             events = self._decode_rest(frames.close())
             if not (events and _is_last(events[-1])):
                 events += self._decoder.close()
+            self._mask_last(events)
             yield events
         except TransportError as error:
             if error.code == "cancelled":
@@ -396,6 +423,12 @@ class Stream:
             yield [stream_error(error)]
         finally:
             self.http.close()
+
+    def _mask_last(self, events: list[Event]) -> None:
+        """Take our key out of an error that repeats it."""
+        last = events[-1]
+        if isinstance(last, StreamError) and self._secret is not None:
+            events[-1] = replace(last, message=self._secret.mask_in(last.message))
 
     def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
         """Return the events of a last frame that has no blank line after it.

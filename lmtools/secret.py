@@ -14,6 +14,8 @@ __all__ = ["MAX_SECRET_LENGTH", "Secret"]
 MAX_SECRET_LENGTH = 16_384
 
 _HIDDEN = "Secret(hidden)"
+_MASK = "***"
+_SHORTEST_MASKED = 8
 
 
 class Secret:
@@ -35,6 +37,13 @@ class Secret:
     def reveal(self) -> str:
         """Return the key itself. Use it where the header is written and nowhere else."""
         return self._text
+
+    def mask_in(self, text: str) -> str:
+        """Return text with the key in it masked, for words of a server that repeats what it got.
+
+        A key under 8 characters stays: it is a user name, and may be a part of any word.
+        """
+        return text if len(self._text) < _SHORTEST_MASKED else text.replace(self._text, _MASK)
 
     def __repr__(self) -> str:
         return _HIDDEN

@@ -12,6 +12,7 @@ from lmtools.errors import (
     CancelledError,
     ConfigError,
     InvalidRequestError,
+    LMError,
     OverloadedError,
     ProtocolError,
     RateLimitError,
@@ -221,6 +222,48 @@ def test_an_error_inside_a_200_is_raised():
         lm.complete(ASK)
 
     assert caught.value.code == "server"
+
+
+REPEATING = f"Incorrect API key provided: {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, json.dumps({"type": "error", "error": {"type": "authentication_error", "message": REPEATING}}).encode()),
+        (400, f"got x-api-key: {KEY}".encode()),
+        (200, json.dumps({"type": "error", "error": {"type": "api_error", "message": REPEATING, "seen": KEY}}).encode()),
+    ],
+)  # fmt: skip
+def test_a_key_that_the_provider_repeats_in_its_error_is_masked(status, body):
+    """What a proxy's clients read, and what a caller logs, never holds the key."""
+    lm, _ = answering(MockResponse(status, body, JSON))
+
+    with pytest.raises(LMError) as caught:
+        lm.complete(ASK)
+
+    assert "***" in caught.value.message
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+
+
+def test_a_key_that_a_streams_error_repeats_is_masked():
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": REPEATING}}
+    lm, _ = answering(MockResponse(200, frames(error), SSE))
+
+    with lm.stream(ASK) as stream:
+        events = list(stream)
+
+    assert events[-1].message == "Incorrect API key provided: ***"
+
+
+def test_a_web_page_instead_of_a_stream_is_named_as_one():
+    """A login page is no answer that was cut."""
+    lm, _ = answering(
+        MockResponse(200, b"<html>Sign in</html>", {"content-type": "text/html; charset=utf-8"})
+    )
+
+    with pytest.raises(ProtocolError, match="a web page .* check -provider-url"):
+        lm.stream(ASK)
 
 
 def test_an_error_body_that_never_ends_leaves_its_status():

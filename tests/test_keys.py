@@ -286,3 +286,9 @@ def test_secrets_compare_by_their_keys(one, other, same):
 
 def test_a_secret_is_not_equal_to_its_text():
     assert Secret(KEY) != KEY
+
+
+def test_a_key_is_masked_in_words_that_repeat_it_and_a_short_one_left():
+    """A key of a few characters is a user name, and may be a part of any word."""
+    assert Secret("sk-0123456789").mask_in("bad key sk-0123456789.") == "bad key ***."
+    assert Secret("me").mask_in("some message") == "some message"
