@@ -66,6 +66,7 @@ OPENAI = Provider(
         "developer": False,
         "reasoning_field": "reasoning_content",
         "name_rule": r"^[a-zA-Z0-9_-]{1,64}$",
+        "refuses": frozenset({"custom_tools"}),
     },
 )
 
@@ -76,6 +77,7 @@ _ARGO_MANNERS = {
     "stream_usage": True,
     "limits_field": "max_tokens",
     "name_rule": r"^[a-zA-Z0-9_-]{1,64}$",
+    "refuses": frozenset({"custom_tools"}),
 }
 
 ARGO = Provider(

@@ -27,6 +27,7 @@ from ..base import Headers, Refusal
 from ..error_headers import request_id, retry_after, retry_after_value
 from ..fields import Fields, restore
 from ..text import loads
+from ..wrapped_error import unwrap
 from .spelling import NAME, data_of
 
 #: type word -> (canonical code, HTTP status). Source: the SDK's error classes and the API's error
@@ -93,6 +94,11 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
     if fields.rest.get("type") == "error":
         del fields.rest["type"]
     word, message, detail = _error_object(fields)
+    wrapped = unwrap(message)
+    if wrapped is not None:
+        message = wrapped.message
+        word = wrapped.type if wrapped.type in ERROR_TYPES else word
+        status = wrapped.status if status is None or status < 400 else status
     code = _code(word, status, message)
     try:
         id = fields.text("request_id")
@@ -105,7 +111,7 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
         message,
         status=status,
         provider_code=word,
-        request_id=id or request_id(headers),
+        request_id=id or (wrapped and wrapped.request_id) or request_id(headers),
         retry_after=retry_after(headers),
         opaque=(*fields.kept(NAME, "error_body", _BODY_KEYS, notes), *detail),
     )

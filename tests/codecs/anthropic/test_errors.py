@@ -184,3 +184,18 @@ def test_an_error_event_has_the_status_of_its_type():
         529,
         "overloaded_error",
     )
+
+
+def test_an_error_that_the_gateway_wrapped_into_text_is_read():
+    """Argo passes on the SDK's exception as a Python literal, on its Anthropic wire too."""
+    inner = (
+        "Error code: 400 - {'type': 'error', 'error': {'type': 'invalid_request_error',"
+        " 'message': 'max_tokens: Field required'}, 'request_id': 'req_vrtx_1'}"
+    )
+    body = {"type": "error", "error": {"type": "api_error", "message": inner}}
+    error = anthropic.parse_error(400, (), json.dumps(body).encode())
+
+    assert error.message == "max_tokens: Field required"
+    assert error.provider_code == "invalid_request_error"
+    assert error.request_id == "req_vrtx_1"
+    assert error.code == "invalid_request"
