@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..client import LM, Call, Stream
 from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
-from ..errors import CancelledError, ConfigError, LMError
+from ..errors import ApiError, CancelledError, ConfigError, LMError
 from ..providers.estimate import estimate_tokens
 from ..types import (
     End,
@@ -147,13 +147,23 @@ class _Streamed:
                 and not any(map(_is_meaningful, batch[:-1]))
             ):
                 assert isinstance(last, StreamError)
-                raise to_exception(last)
+                raise self._refusal(last)
             self._held += b"".join([self._encoder.encode(event) for event in batch])
             self._observe(batch)
             if last.type in ("end", "error"):
                 self._finish()
             elif self._begun or any(map(_is_meaningful, batch)):
                 self._flush()
+
+    def _refusal(self, event: StreamError) -> LMError:
+        """Return a stream's only event as an exception.
+
+        What broke on the way has no class among the provider's errors; all others are its words.
+        """
+        error = to_exception(event)
+        if type(error) is not ApiError or event.code == ApiError.code:
+            error.provider = self._back.lm.backend.provider.name
+        return error
 
     def _observe(self, batch: list[Event]) -> None:
         for event in (batch[0], batch[-1]):

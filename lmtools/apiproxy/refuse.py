@@ -32,7 +32,7 @@ def loggable(error: LMError) -> str:
     """
     if isinstance(error, ApiError) and error.provider is not None:
         said = f" ({error.provider_code})" if error.provider_code else ""
-        return f"{error.code}: {error.provider} answered {error.status}{said}"
+        return f"{error.code}: {error.provider} answered {error.status or 'with an error'}{said}"
     return f"{error.code}: {error}"
 
 
