@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from ..errors import ConfigError
@@ -22,16 +23,36 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if words is None else words, os.environ)
     except InfoRequested as info:
-        print(info.text)
-        return 0
+        return _inform(info.text)
     except UsageError as error:
-        print(f"apiproxy: {error}", file=sys.stderr)
+        _say(f"apiproxy: {error}")
         return error.exit_code
     try:
         return _run(options)
     except ConfigError as error:
-        print(f"apiproxy: {error}", file=sys.stderr)
+        _say(f"apiproxy: {error}")
         return EXIT_FAILED
+
+
+def _inform(text: str) -> int:
+    """Print what was asked for; return the exit code. ``apiproxy -h | head`` is no failure."""
+    try:
+        if sys.stdout is not None:
+            print(text, flush=True)
+    except OSError as error:
+        # The interpreter flushes once more at its end: what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _say(f"apiproxy: standard output: {error.strerror or error}")
+            return EXIT_FAILED
+    return 0
+
+
+def _say(text: str) -> None:
+    """Print on standard error. Closed or full, it keeps nobody from serving."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def _run(options: Options) -> int:
@@ -71,7 +92,7 @@ def _announce(server: Server) -> None:
         f"  ANTHROPIC_BASE_URL={url}   (Claude Code, Anthropic SDKs)",
         f"  OPENAI_BASE_URL={url}/v1   (OpenAI SDKs)",
     )
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    _say("\n".join(lines))
 
 
 if __name__ == "__main__":
