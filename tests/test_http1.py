@@ -193,6 +193,9 @@ def test_the_end_of_a_head_is_found_whole_and_byte_by_byte(wire, end):
 
 
 def test_a_head_without_an_end_is_refused_when_it_passes_a_bound():
+    with pytest.raises(RequestHeadError, match="TLS; this port speaks http://"):
+        check_partial_request(b"\x16\x03\x01\x02")
+    check_partial_request(b"")
     check_partial_request(b"G" * MAX_REQUEST_LINE)
     check_partial_request(b"GET / HTTP/1.1\r\n" + b"x" * MAX_REQUEST_LINE)
     with pytest.raises(RequestHeadError, match="request line") as caught:

@@ -145,7 +145,12 @@ class HttpServer:
         self.port = address[1]
 
     def start(self) -> int:
-        """Listen and serve in threads of its own; return the port. Raises ConfigError."""
+        """Listen and serve in threads of its own; return the port. Raises ConfigError.
+
+        Once only, and not after ``close``: RuntimeError.
+        """
+        if self._listener is not None or self._life.draining:
+            raise RuntimeError("a server starts once; make another one")
         listener = listen(self._address, self._port_fallback)
         self._listener = listener
         self._wake, self._woken = socket.socketpair()

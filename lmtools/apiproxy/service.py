@@ -74,7 +74,10 @@ class Server:
         return f"http://{shown}:{self._http.port}"
 
     def start(self) -> int:
-        """Listen and serve in threads of its own; return the port. ConfigError when it cannot."""
+        """Listen and serve in threads of its own; return the port. ConfigError when it cannot.
+
+        A server starts once: RuntimeError when it was started or closed before.
+        """
         return self._http.start()
 
     def close(self, drain_s: float = DRAIN_S) -> None:

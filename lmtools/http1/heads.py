@@ -133,7 +133,10 @@ def head_end(buffer: bytes | bytearray, start: int = 0) -> int:
 
 
 def check_partial_request(buffer: bytes | bytearray) -> None:
-    """Raise RequestHeadError (414 or 431) when a head that is not whole is already too long."""
+    """Raise RequestHeadError (400, 414 or 431) when a head that is not whole can become none."""
+    if buffer[:1] == b"\x16":
+        # A handshake has no line end to wait for, and its client waits for us.
+        raise RequestHeadError(400, "request line: TLS; this port speaks http://, not https://")
     if len(buffer) > MAX_REQUEST_LINE and buffer.find(b"\n", 0, MAX_REQUEST_LINE + 2) < 0:
         raise RequestHeadError(414, f"request line: longer than {MAX_REQUEST_LINE} bytes")
     if len(buffer) > MAX_HEAD:

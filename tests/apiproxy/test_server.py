@@ -1207,6 +1207,24 @@ def test_a_port_in_use_is_one_message_with_what_to_do(serve):
     assert "-port-fallback" in message
 
 
+def test_a_server_starts_once(serve):
+    """A second listener would be served by nobody: its clients would wait for ever."""
+    server = serve(echo).server
+    with pytest.raises(RuntimeError, match="make another one"):
+        server.start()
+    server.close(0.0)
+    with pytest.raises(RuntimeError, match="make another one"):
+        server.start()
+
+
+def test_a_tls_handshake_is_refused_at_once(serve):
+    """It has no line end, so that both sides would wait for the other until a deadline."""
+    answer = serve(echo).client().ask(b"\x16\x03\x01\x02\x00\x01")
+
+    assert answer.status == 400
+    assert b"https://" in answer.body
+
+
 def test_port_fallback_takes_any_free_port(serve):
     taken = serve().server.port
 
