@@ -26,7 +26,7 @@ from .errors import (
     RequestError,
     TransportError,
 )
-from .providers import Backend, as_sent, open_backend, provider_named
+from .providers import Backend, as_sent, open_backend, provider_named, repair
 from .retry import LONGEST_WAIT_S, schedule, worth_retrying
 from .secret import Secret
 from .sse import SSEDecoder, SSEEvent
@@ -134,8 +134,10 @@ class LM:
         same one, what the client said goes on as it was said.
         """
         codec, target = self._target(request, said_in)
+        request, repaired = _repaired(request, target, said_in)
         rendered = codec.render_request(request, target)
-        return self._call("complete", request, codec, target, rendered)
+        call = self._call("complete", request, codec, target, rendered)
+        return replace(call, losses=(*repaired, *call.losses)) if repaired else call
 
     def _target(self, request: Request, said_in: str | None) -> tuple[Codec, Target]:
         if said_in is None:
@@ -295,6 +297,7 @@ class LM:
                 f"{self.backend.provider.title} counts no tokens for {request.model}",
                 provider=target.provider,
             )
+        request, _ = _repaired(request, target, said_in)
         rendered = counts.render_count_request(request, target)
         call = self._call("count_tokens", request, codec, target, rendered)
         with self.send(call, watch) as response:
@@ -444,6 +447,11 @@ class Stream:
 
 def _is_last(event: Event) -> bool:
     return event.type in ("end", "error")
+
+
+def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Losses]:
+    """Return what a client of another dialect said, as this target takes it."""
+    return (request, []) if said_in == target.dialect else repair(request, target)
 
 
 def merge_headers(*groups: Headers) -> Headers:
