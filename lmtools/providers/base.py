@@ -6,6 +6,7 @@ the URL of an operation, the headers with the credential, and the ``Target`` for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -20,6 +21,10 @@ from . import models
 
 #: The version header that Anthropic's API asks of every request.
 ANTHROPIC_VERSION = "2023-06-01"
+
+# What the transport takes: names and addresses in ASCII, visible characters in paths.
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
+_PATH = re.compile(r"[\x21-\x7e]*")
 
 #: Operations that a provider may have a path for.
 OPERATIONS = ("complete", "count_tokens", "models")
@@ -189,17 +194,18 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def read_base_url(address: str, suffixes: tuple[str, ...] = ()) -> str:
-    """Return the base of an address: no query, no fragment, no endpoint at its end, no last slash.
+    """Return the base of an address: no endpoint at its end, no last slash.
 
-    Raises ConfigError unless it is http or https with a host and without user information, which
-    would end up in logs.
+    Raises ConfigError unless it is http or https with a host, in ASCII, as a request can carry it;
+    and for what would end up in logs (user information) or get lost (a query, a fragment).
     """
     try:
         parts = urlsplit(address.strip())
         port_ok = parts.port is None or parts.port > 0
     except ValueError:
         parts, port_ok = urlsplit(""), False
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or not port_ok:
         raise ConfigError(
             f"address {_masked(address)!r}: expected http://host[:port]/path or https://...; "
             f"check -provider-url"
@@ -207,6 +213,16 @@ def read_base_url(address: str, suffixes: tuple[str, ...] = ()) -> str:
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             "the address holds a user name or password; give the key with -api-key-file instead"
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            "the address holds a query or a fragment, which requests would not carry; "
+            "check -provider-url, and give a key with -api-key-file"
+        )
+    if _HOST.fullmatch(host) is None or _PATH.fullmatch(parts.path) is None:
+        raise ConfigError(
+            f"address {_masked(address)!r}: a host name or path holds a character that a request "
+            f"cannot carry; check -provider-url, and write xn-- names and %-escapes out"
         )
     path = parts.path.rstrip("/")
     for suffix in suffixes:

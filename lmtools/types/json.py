@@ -72,11 +72,19 @@ def loads(text: str) -> Json:
         value, end = _scan(text, 0)
     except StopIteration as stop:
         raise ProtocolError(f"not JSON at character {stop.value}") from None
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ProtocolError("not JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise ProtocolError(f"not JSON: {_what_is_wrong(error)}") from None
     if end != len(text):
         raise ProtocolError(f"not JSON: something follows the value at character {end}")
     return value
+
+
+def _what_is_wrong(error: ValueError) -> str:
+    """Say it without Python's advice to programmers, which it has for integers of 4300 digits."""
+    long_integer = str(error).startswith("Exceeds the limit")
+    return "a number has too many digits" if long_integer else str(error)
 
 
 def check_json(value: Json, path: str) -> None:
