@@ -85,8 +85,8 @@ def test_each_flag_sets_its_field_and_no_other(words, field, value):
             ProviderChoice("openai", key=KeySource("-api-key-file", path="k", allow_insecure=True)),
         ),
         (
-            ("-provider", "openai", "-provider-url", "http://127.0.0.1:9/v1?x=1"),
-            ProviderChoice("openai", url="http://127.0.0.1:9/v1?x=1"),
+            ("-provider", "openai", "-provider-url", "http://127.0.0.1:9/v1/models"),
+            ProviderChoice("openai", url="http://127.0.0.1:9/v1/models"),
         ),
         (("-provider-url", "https://h/argoapi"), ProviderChoice("argo", url="https://h/argoapi")),
         (
