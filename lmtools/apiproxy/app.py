@@ -66,7 +66,7 @@ class App:
             self._answer(http, entry)
         finally:
             # A client that closes once it has the whole answer has not left early.
-            entry.status = 499 if http.client_left and not http.ended else http.status
+            entry.status = 499 if http.client_left and not http.ended else _status(http)
             entry.ms = int((time.monotonic() - http.started) * 1000)
             entry.bytes_in, entry.bytes_out = http.bytes_in, http.bytes_out
             self.back.log.exchange(entry)
@@ -111,6 +111,13 @@ class App:
             raise AuthError(
                 f"{said}; send one as Authorization: Bearer KEY or x-api-key: KEY", status=401
             )
+
+
+def _status(http: Exchange) -> int:
+    """Return the answer's status: where none was begun, the one that the server will send."""
+    if http.status is not None:
+        return http.status
+    return 503 if http.life.aborting else 500
 
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")

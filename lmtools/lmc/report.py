@@ -18,6 +18,7 @@ from ..errors import (
     RequestError,
     ServerError,
     TooLargeError,
+    TransportError,
     TruncatedError,
     UnsupportedModelError,
 )
@@ -46,6 +47,7 @@ _NEXT: tuple[tuple[type[LMError], str], ...] = (
     (DeadlineError, "try again, or give a longer -timeout"),
     (TruncatedError, "try again"),
     (ProtocolError, "check that the address is that of an LLM API"),
+    (TransportError, "try again, and check the address if it stays so"),
 )
 
 

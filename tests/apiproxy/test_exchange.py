@@ -60,3 +60,18 @@ def test_what_broke_on_the_way_is_logged_in_our_words(pieces, said):
     _, log = exchange(MockResponse(200, pieces, SSE))
 
     assert said in log
+
+
+def test_a_handler_that_fails_is_logged_with_the_status_that_its_client_gets():
+    """It is an error of ours, and must not stand in the log as an exchange like any other."""
+
+    def fail():
+        raise KeyError(WORDS)
+        yield b""
+
+    received, log = exchange(MockResponse(200, fail(), SSE))
+
+    assert received.startswith(b"HTTP/1.1 500 ")
+    assert "ERROR exchange" in log
+    assert "status=500" in log
+    assert WORDS not in log

@@ -45,6 +45,10 @@ ANTHROPIC = ProviderChoice("anthropic", key=KeySource("-api-key-file", path="~/.
             errors.InvalidRequestError("bad", status=400),
             "Anthropic answered with an error (400): bad",
         ),
+        (
+            errors.TransportError("h: the connection ended without an answer"),
+            "h: the connection ended without an answer; try again, and check the address if it stays so",
+        ),
         (errors.ConfigError("no key; give one"), "no key; give one"),
     ],
 )
