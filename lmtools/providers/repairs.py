@@ -100,10 +100,7 @@ def _answered(caller: Placed | None, turn: list[Placed], losses: Losses) -> list
             for path, _ in calls.values()
         ]
         missing = tuple(_missing(part) for _, part in calls.values())
-        at = 0
-        while at < len(left) and _holds_results(left[at][1]):
-            at += 1
-        left.insert(at, (None, Message("tool", missing)))
+        left.insert(0, (None, Message("tool", missing)))
     if not open_calls or not any(_holds_results(message) for _, message in left):
         return left
     return _results_first(left, losses)

@@ -19,7 +19,7 @@ from lmtools.codecs import anthropic, openai_chat
 from lmtools.codecs.base import Incoming, Stamp, Target
 from lmtools.codecs.text import dumps, loads
 from lmtools.errors import ApiError, ProtocolError, RequestError
-from lmtools.providers import PROVIDERS, as_sent, open_backend
+from lmtools.providers import PROVIDERS, as_sent, open_backend, repair
 from lmtools.secret import Secret
 from lmtools.sse import SSEDecoder, SSEEvent
 from lmtools.types import End, Request, StreamError
@@ -170,7 +170,8 @@ def check_request(dialect: str, body: Any, rng: random.Random, targets: int = 3)
         _check_path(error)
         return
     for target in rng.sample(TARGETS, targets):
-        rendered = CODECS[target.dialect].render_request(request, target)
+        taken = request if rng.randrange(2) else repair(request, target)[0]
+        rendered = CODECS[target.dialect].render_request(taken, target)
         dumps(rendered.body).encode()
         assert all(SECRET not in loss.path.split(".")[0] for loss in rendered.losses)
 
