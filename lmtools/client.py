@@ -26,7 +26,8 @@ from .errors import (
     RequestError,
     TransportError,
 )
-from .providers import Backend, as_sent, open_backend, provider_named, repair
+from .providers import Backend, as_sent, open_backend, provider_named
+from .providers.repairs import Ledger, repair
 from .retry import LONGEST_WAIT_S, schedule, worth_retrying
 from .secret import Secret
 from .sse import SSEDecoder, SSEEvent
@@ -134,10 +135,11 @@ class LM:
         same one, what the client said goes on as it was said.
         """
         codec, target = self._target(request, said_in)
-        request, repaired = _repaired(request, target, said_in)
+        request, ledger = _repaired(request, target, said_in)
         rendered = codec.render_request(request, target)
         call = self._call("complete", request, codec, target, rendered)
-        return replace(call, losses=(*repaired, *call.losses)) if repaired else call
+        losses = (*ledger.losses, *ledger.restate(call.losses, request))
+        return replace(call, losses=losses) if ledger.losses else call
 
     def _target(self, request: Request, said_in: str | None) -> tuple[Codec, Target]:
         if said_in is None:
@@ -150,16 +152,36 @@ class LM:
     def _call(
         self, operation: str, request: Request, codec: Codec, target: Target, rendered: Rendered
     ) -> Call:
+        try:
+            body = dumps(rendered.body).encode()
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"the request is not JSON: {error}") from error
+        http = self._http(operation, request, target, rendered.path, rendered.headers, body)
+        return Call(http, request, target, codec, rendered.losses)
+
+    def forward(self, body: bytes, request: Request, target: Target, headers: Headers) -> Call:
+        """Return the call of a body that stands in the target's dialect already, as it is.
+
+        Of ``request`` only the model and the stream flag count.
+        """
+        http = self._http("complete", request, target, "", headers, body)
+        return Call(http, request, target, codec_named(target.dialect))
+
+    def _http(
+        self,
+        operation: str,
+        request: Request,
+        target: Target,
+        path: str,
+        own: Headers,
+        body: bytes,
+    ) -> HttpRequest:
         url = self.backend.url(operation, target.dialect)
         if url is None:
             raise ConfigError(
                 f"{self.backend.provider.title} has no {operation} endpoint for {request.model}",
                 provider=target.provider,
             )
-        try:
-            body = dumps(rendered.body).encode()
-        except (TypeError, ValueError) as error:
-            raise RequestError(f"the request is not JSON: {error}") from error
         wanted = (
             "text/event-stream"
             if request.stream and operation == "complete"
@@ -168,10 +190,9 @@ class LM:
         headers = merge_headers(
             (("Content-Type", "application/json"), ("Accept", wanted), ("User-Agent", USER_AGENT)),
             self.backend.headers(target.dialect),
-            rendered.headers,
+            own,
         )
-        http = HttpRequest("POST", url + rendered.path, headers, body, self.timeouts)
-        return Call(http, request, target, codec, rendered.losses)
+        return HttpRequest("POST", url + path, headers, body, self.timeouts)
 
     # Sending
 
@@ -214,13 +235,15 @@ class LM:
         except TransportError:
             # The status says enough; a body that broke or never ends adds nothing.
             body = b""
-        error = codec.parse_error(response.status, response.headers, self._mask(body))
+        body = self.mask(body)
+        error = codec.parse_error(response.status, response.headers, body)
         error.provider = provider.name
+        error.answer = (response.headers, body)
         if isinstance(error, AuthError):
             error.env_keys = provider.env_keys
         return error
 
-    def _mask(self, body: bytes) -> bytes:
+    def mask(self, body: bytes) -> bytes:
         """Return an error's body without our key, which some servers repeat."""
         secret = self.backend.secret
         return body if secret is None else secret.mask_in(body.decode("latin-1")).encode("latin-1")
@@ -242,7 +265,7 @@ class LM:
         try:
             return call.codec.parse_response(value, call.request, call.target)
         except LMError as error:
-            masked = self._mask(body)
+            masked = self.mask(body)
             if masked != body:
                 # Read once more, so that no part of the error holds the key.
                 return self._parse(call, masked)
@@ -449,9 +472,9 @@ def _is_last(event: Event) -> bool:
     return event.type in ("end", "error")
 
 
-def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Losses]:
-    """Return what a client of another dialect said, as this target takes it."""
-    return (request, []) if said_in == target.dialect else repair(request, target)
+def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Ledger]:
+    """Return what was said in another dialect, or by a program in none, as this target takes it."""
+    return (request, Ledger(request)) if said_in == target.dialect else repair(request, target)
 
 
 def merge_headers(*groups: Headers) -> Headers:

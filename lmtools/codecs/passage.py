@@ -1,0 +1,156 @@
+"""What whoever forwards a dialect's bytes has to know of them, where no codec reads them.
+
+A body that a client wrote in a provider's own dialect needs no codec: it goes on as it came. What is
+still to be found in it, and in the answer, is data here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import ConfigError, ProtocolError
+from .splice import Edit, find, splice
+from .text import dumps
+
+__all__ = ["Passage", "Renamer", "passage_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Facts of one dialect.
+
+    ``headers``       of a request that belong to its meaning, in lower case
+    ``limits``        names of the field that bounds the answer
+    ``needs_limit``   a body without any of them is refused
+    ``stops``         the field that holds stop sequences
+    ``not_empty``     lists that servers refuse when they are empty
+    ``model``         where an event of a stream names the model
+    ``opening``       only events that hold these bytes name it; None: each does
+    ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
+                      no start, no end, no error, no count of tokens
+    """
+
+    headers: frozenset[str]
+    limits: tuple[str, ...]
+    needs_limit: bool
+    stops: str
+    not_empty: frozenset[str]
+    model: tuple[str, ...]
+    opening: bytes | None
+    is_plain: Callable[[bytes], bool]
+
+
+def _plain_messages(block: bytes) -> bool:
+    """JSON escapes line ends, so these bytes with one at their end are the name of an event."""
+    deltas = block.count(b"event: content_block_delta\n")
+    return 0 < deltas == block.count(b"\n\n") and b"\r" not in block
+
+
+def _plain_chunks(block: bytes) -> bool:
+    """Inside a JSON text a quote has a backslash before it, so these bytes are keys."""
+    unfinished = block.count(b'"finish_reason":null') + block.count(b'"finish_reason": null')
+    return (
+        0 < unfinished == block.count(b"\n\n") == block.count(b'"finish_reason"')
+        and b"\r" not in block
+        and b"[DONE]" not in block
+        and b'"error"' not in block
+        and b'"usage":{' not in block
+        and b'"usage": {' not in block
+    )
+
+
+_PASSAGES = {
+    "anthropic": Passage(
+        headers=frozenset({"anthropic-beta", "anthropic-version"}),
+        limits=("max_tokens",),
+        needs_limit=True,
+        stops="stop_sequences",
+        not_empty=frozenset(),
+        model=("message", "model"),
+        opening=b"message_start",
+        is_plain=_plain_messages,
+    ),
+    "openai_chat": Passage(
+        headers=frozenset({"openai-beta"}),
+        limits=("max_tokens", "max_completion_tokens"),
+        needs_limit=False,
+        stops="stop",
+        # OpenAI: "[] is too short - 'tools'".
+        not_empty=frozenset({"tools", "functions"}),
+        model=("model",),
+        opening=None,
+        is_plain=_plain_chunks,
+    ),
+}
+
+
+def passage_named(dialect: str) -> Passage:
+    """Return the facts of a dialect; ConfigError for a name that is none."""
+    try:
+        return _PASSAGES[dialect]
+    except KeyError:
+        raise ConfigError(f"no dialect {dialect!r}; known: {', '.join(_PASSAGES)}") from None
+
+
+# A line may end with CR, LF or both; a blank line ends an event.
+_EVENT = re.compile(rb".*?(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)", re.DOTALL)
+_DATA = re.compile(rb"(?:\A|[\r\n])data: ?([^\r\n]*)")
+
+
+class Renamer:
+    """Puts the client's name of the model into the events of a stream, and changes nothing else.
+
+    Chunks of one answer begin alike up to the model's name, so what was found in one is looked for
+    in the next ones first.
+    """
+
+    def __init__(self, passage: Passage, model: str) -> None:
+        self._path = passage.model
+        self._opening = passage.opening
+        self._text = dumps(model)
+        self._over = False
+        self._old = self._new = b""
+
+    def rename(self, block: bytes) -> bytes:
+        """Return whole events with the name in them."""
+        if self._over:
+            return block
+        if self._old and self._is_alike(block):
+            return block.replace(self._old, self._new)
+        out, end = [], 0
+        for found in _EVENT.finditer(block):
+            out.append(self._renamed(found[0]))
+            end = found.end()
+        return b"".join(out) + block[end:]
+
+    def _is_alike(self, block: bytes) -> bool:
+        return block.count(self._old) == block.count(b"\n\n") == block.count(b'"model"')
+
+    def _renamed(self, event: bytes) -> bytes:
+        if self._opening is not None:
+            if self._over or self._opening not in event:
+                return event
+            self._over = True
+        data = _DATA.search(event)
+        if data is None or not data[1].startswith(b"{"):
+            return event
+        try:
+            text = data[1].decode()
+            edits = [
+                Edit(member.start, member.end, self._text)
+                for member in find(text, self._path)
+                if isinstance(member.value, str)
+            ]
+        except (ProtocolError, UnicodeDecodeError):
+            return event  # Not for us to judge: the client gets what the server said.
+        start = data.start(1)
+        if len(edits) == 1:
+            self._learn(event[:start], text, edits[0])
+        return event[:start] + splice(text, edits).encode() + event[data.end(1) :]
+
+    def _learn(self, head: bytes, text: str, edit: Edit) -> None:
+        before = head + text[: edit.start].encode()
+        self._old = before + text[edit.start : edit.end].encode()
+        self._new = before + edit.text.encode()
