@@ -201,17 +201,20 @@ OF_CHAT: dict[str, dict[str, Any]] = {
 #: Requests that Anthropic refuses as they stand, and that are repaired for it.
 REPAIRED: dict[str, dict[str, Any]] = {
     "blank stop": {"stop": ["\n\n", "END"]},
+    "effort with temperature": {"reasoning_effort": "high", "max_completion_tokens": 800, "temperature": 0.5},
+    "effort with sampling": {"reasoning_effort": "high", "max_completion_tokens": 4000, "temperature": 0.5, "top_p": 0.2},
     "forced with effort": {"reasoning_effort": "high", "tools": [TOOL_C], "tool_choice": "required"},
     "empty text": {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "a"}]}]},
+    "blank message": {"messages": [ASK, {"role": "assistant", "content": "a"}, {"role": "user", "content": " \n"}]},
+    "thought alone": {"messages": [ASK, {"role": "assistant", "content": "", "reasoning_content": "hm"}, ASK]},
+    "system between": {"messages": [ASK, _CALLED, {"role": "system", "content": "s"}, _RESULT], "tools": [TOOL_C]},
+    "user between": {"messages": [ASK, _CALLED, ASK, _RESULT, ASK], "tools": [TOOL_C]},
+    "same ids": {"messages": [ASK, _CALLED, _RESULT, _CALLED, _RESULT], "tools": [TOOL_C]},
+    "call at the end": {"messages": [ASK, _CALLED], "tools": [TOOL_C]},
     "blank answer": {"messages": [ASK, {"role": "assistant", "content": ""}, ASK]},
     "call without result": {"messages": [ASK, {**_CALLED, "content": "x"}, ASK], "tools": [TOOL_C]},
     "result without call": {"messages": [ASK, _RESULT, ASK], "tools": [TOOL_C]},
     "system only": {"messages": [{"role": "system", "content": "Say hello."}]},
-}  # fmt: skip
-
-
-UNREPAIRED: dict[str, dict[str, Any]] = {
-    "effort with temperature": {"reasoning_effort": "high", "max_completion_tokens": 800, "temperature": 0.5},
 }  # fmt: skip
 
 
@@ -230,19 +233,10 @@ def test_what_a_chat_client_says_is_taken_by_anthropic(name: str, model: str) ->
 REPAIRED_OF_ANTHROPIC: dict[str, dict[str, Any]] = {
     "call without result": {"messages": [*_USED[:2], ASK]},
     "result without call": {"messages": [ASK, _USED[2]]},
-}
-
-
-@pytest.mark.xfail(reason="sampling fields that thinking excludes go out as they are", strict=True)
-@pytest.mark.parametrize("name", sorted(UNREPAIRED))
-def test_what_a_chat_client_says_is_repaired_for_anthropic(name: str) -> None:
-    body = {"model": "gpt-4.1", "messages": [ASK], **UNREPAIRED[name]}
-    with FakeAnthropic() as fake:
-        record = {"path": "/v1/chat/completions", "headers": {}, "body": body}
-        answered = ask(fake, record, "claude-sonnet-4-6")
-
-    assert fake.refused == []
-    assert answered.status == 200
+    "text before result": {"messages": [*_USED[:2], {"role": "user", "content": [{"type": "text", "text": "wait"}, *_USED[2]["content"]]}]},
+    "call at the end": {"messages": _USED[:2]},
+    "user between": {"messages": [*_USED[:2], ASK, _USED[2]]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(REPAIRED_OF_ANTHROPIC))
