@@ -151,6 +151,8 @@ class ConversationRenderer:
         report_foreign(part.opaque, NAME, path, self._losses)
         if part.cache is not None:
             self._lose(f"{path}.cache", "dropped", "Chat servers cache prefixes by themselves")
+        if part.namespace is not None:
+            self._lose(f"{path}.namespace", "dropped", "a Chat result is known by its call's id")
         # The keys kept of a wire message belong to its only result.
         opaque = message.opaque if first and message.role == "tool" else ()
         legacy = MESSAGE.note(opaque, "function") == part.id

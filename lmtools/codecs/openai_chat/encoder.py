@@ -43,7 +43,7 @@ from .assistant import THINKING, call_stem, render_annotation
 from .counts import render_logprobs, render_usage
 from .errors import render_error_chunk
 from .parts import TEXT
-from .responses import ANSWER, CHOICE, RESPONSE, answer_id, rendered_tier
+from .responses import ANSWER, CHOICE, RESPONSE, answer_id, audio_type, rendered_tier
 from .sent_calls import Sent, SentCalls
 from .tools import is_legacy
 from .wire import FINISH_LOSSES, NAME, finish_of, finish_word, said_finish
@@ -73,6 +73,7 @@ class Encoder:
         self._kinds: set[str] = set()
         self._places = 0
         self._reasoning = "reasoning_content"
+        self._audio_type = audio_type(request)
         self._length = 0
         self._offsets: dict[int, int] = {}
         self._citations: list[tuple[int, CitationPart, str]] = []
@@ -264,7 +265,11 @@ class Encoder:
 
     def _on_audio(self, event: AudioDelta) -> list[str]:
         first = "audio" not in self._kinds
-        self._report(event.opaque, self._path("audio", event.part_index))
+        path = self._path("audio", event.part_index)
+        self._report(event.opaque, path)
+        if first and event.media_type not in (None, self._audio_type):
+            reason = "Chat answers sound in the format that was asked"
+            self._lose(f"{path}.media_type", "dropped", reason)
         audio = dict((find_opaque(event.opaque, NAME, "audio") or {}).get("rest", {}))
         if first:
             audio.setdefault("id", f"audio_{self._stamp.id}")

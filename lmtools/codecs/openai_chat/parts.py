@@ -264,13 +264,24 @@ class PartRenderer:
             case ImagePart() if part.file_id is None:
                 return self._image(part)
             case AudioPart() if part.data is not None:
-                return _render_audio(part)
+                return self._audio(part, path)
             case VideoPart() if part.file_id is None and self._takes_video(part):
                 return _render_video(part)
             case DocumentPart() | BinaryPart() if part.url is None:
                 return self._file(part, path)
             case _:
                 return self._placeholder(part, path, f"Chat cannot say this {part.type}")
+
+    def _audio(self, part: AudioPart, path: str) -> JsonObject:
+        if part.transcript is not None:
+            self.lose(f"{path}.transcript", "dropped", "Chat takes the sound alone")
+        inner: JsonObject = {"data": part.data}
+        said = INPUT_AUDIO.note(part.opaque, "format")
+        if said and media.audio_media_type(said) == part.media_type:
+            inner["format"] = said
+        elif said != "" or part.media_type is not None:
+            inner["format"] = media.audio_format(part.media_type)
+        return {"type": "input_audio", "input_audio": INPUT_AUDIO.fill(inner, part.opaque)}
 
     def _takes_video(self, part: VideoPart) -> bool:
         return self._media is not None or VIDEO.note(part.opaque, "said") is True
@@ -316,16 +327,6 @@ class PartRenderer:
             return self._placeholder(part, path, "the document's data is not base64 of UTF-8")
         self.lose(path, "substituted", "Chat takes text documents as text")
         return {"type": "text", "text": f"{part.name}:\n{text}" if part.name else text}
-
-
-def _render_audio(part: AudioPart) -> JsonObject:
-    inner: JsonObject = {"data": part.data}
-    said = INPUT_AUDIO.note(part.opaque, "format")
-    if said and media.audio_media_type(said) == part.media_type:
-        inner["format"] = said
-    elif said != "" or part.media_type is not None:
-        inner["format"] = media.audio_format(part.media_type)
-    return {"type": "input_audio", "input_audio": INPUT_AUDIO.fill(inner, part.opaque)}
 
 
 def _render_video(part: VideoPart) -> JsonObject:

@@ -264,6 +264,7 @@ class _AnswerRenderer:
     def __init__(self, response: Response, request: Request, stamp: Stamp, losses: Losses) -> None:
         self._message = response.message
         self._legacy = is_legacy(request)
+        self._audio_type = audio_type(request)
         self._stamp = stamp
         self._losses = losses
         self._parts = PartRenderer(Target(), losses)
@@ -311,7 +312,7 @@ class _AnswerRenderer:
                 out["refusal"] = out.get("refusal", "") + part.text
             case AudioPart():
                 self._unmarked(part, path)
-                out["audio"] = self._audio(part, path)
+                self._audio(part, path)
             case ToolCallPart():
                 self._call(part, path)
             case OpaquePart() if is_call(part):
@@ -364,16 +365,21 @@ class _AnswerRenderer:
             self._lose(f"{path}.end", "substituted", "Chat counts in the whole text")
         self._out.setdefault("annotations", []).append(rendered)
 
-    def _audio(self, part: AudioPart, path: str) -> JsonObject:
-        if part.data is None:
-            self._lose(path, "substituted", "Chat answers hold audio data, not references")
-        out: JsonObject = {"data": part.data or "", "transcript": part.transcript or ""}
+    def _audio(self, part: AudioPart, path: str) -> None:
+        if part.data is None or "audio" in self._out:
+            self._lose(path, "dropped", "a Chat answer holds one audio, as data")
+            return
+        if part.media_type not in (None, self._audio_type):
+            self._lose(
+                f"{path}.media_type", "dropped", "Chat answers sound in the format that was asked"
+            )
+        out: JsonObject = {"data": part.data, "transcript": part.transcript or ""}
         rest = AUDIO.rest(part.opaque)
         if "id" not in rest:
             out["id"] = f"audio_{self._stamp.id}"
         if "expires_at" not in rest:
             out["expires_at"] = self._stamp.created
-        return AUDIO.fill(out, part.opaque)
+        self._out["audio"] = AUDIO.fill(out, part.opaque)
 
     def _call(self, part: ToolCallPart, path: str) -> None:
         self._unmarked(part, path)

@@ -54,7 +54,10 @@ class SentCalls:
         """Return what can be sent now."""
         call = self._calls.get(event.part_index)
         if call is None:
-            call = self._calls[event.part_index] = SentCall(path, event.kind)
+            kind = "custom" if event.kind == "custom" else "function"
+            call = self._calls[event.part_index] = SentCall(path, kind)
+            if event.kind not in ("custom", "function"):
+                self._lose(f"{path}.kind", "substituted", "Chat calls are of functions or custom")
             if event.namespace is not None:
                 self._lose(f"{path}.namespace", "dropped", "Chat has no namespaces")
         call.id, call.name = call.id or event.id, call.name or event.name

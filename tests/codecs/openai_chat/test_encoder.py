@@ -339,7 +339,7 @@ def test_whole_parts_go_as_fragments():
         PartDelta(0, ThinkingPart("hm")),
         PartDelta(1, TextPart("a", cache=CacheMark())),
         PartDelta(2, ToolCallPart("c", "f", {"x": 1})),
-        PartDelta(3, AudioPart("audio/wav", "AAAA")),
+        PartDelta(3, AudioPart(None, "AAAA")),
         End("tool_call"),
     ]
     found = deltas(*events)
@@ -561,3 +561,18 @@ def test_what_is_encoded_decodes_to_the_same_answer():
     assert [p.type for p in one.message.parts] == [p.type for p in two.message.parts]
     assert (one.text, one.thinking, one.tool_calls) == (two.text, two.thinking, two.tool_calls)
     assert (two.finish, two.usage.total_tokens) == ("tool_call", 3)
+
+
+def test_audio_of_a_format_that_was_not_asked_for_is_named():
+    events = [START, PartDelta(0, AudioPart("audio/wav", "AAAA")), End("stop")]
+
+    assert losses_of(*events) == [("message.parts[0].media_type", "dropped")]
+
+
+def test_a_call_of_another_kind_goes_as_a_function():
+    """SDKs know function and custom calls only."""
+    part = ToolCallPart("c", "f", {"x": 1}, kind="builtin")
+    events = [START, PartDelta(0, part), End("tool_call")]
+
+    assert deltas(*events)[0]["tool_calls"][0]["type"] == "function"
+    assert losses_of(*events) == [("message.parts[0].kind", "substituted")]

@@ -410,6 +410,7 @@ def test_a_refusal_and_a_call_stand_in_their_own_keys():
 
 
 def test_audio_of_others_gets_the_id_and_time_that_clients_need():
+    """The format is what the client asked for; another one is named as a loss."""
     message, losses = message_of(AudioPart("audio/wav", "AAAA"))
     assert message["audio"] == {
         "id": "audio_chatcmpl-stamp",
@@ -417,8 +418,16 @@ def test_audio_of_others_gets_the_id_and_time_that_clients_need():
         "data": "AAAA",
         "transcript": "",
     }
-    assert losses == []
-    assert message_of(AudioPart(url="https://e.com/a"))[1] == ["message.parts[0]"]
+    assert losses == ["message.parts[0].media_type"]
+    assert message_of(AudioPart(None, "AAAA"))[1] == []
+
+
+def test_an_answer_holds_one_audio_as_data():
+    message, losses = message_of(AudioPart(None, "AAAA"), AudioPart(None, "BBBB"))
+    assert (message["audio"]["data"], losses) == ("AAAA", ["message.parts[1]"])
+
+    message, losses = message_of(AudioPart(url="https://e.com/a"))
+    assert ("audio" in message, losses) == (False, ["message.parts[0]"])
 
 
 def test_a_client_that_knows_functions_gets_a_function_call():
