@@ -47,8 +47,10 @@ def test_leaving_the_machine_fails_even_where_errors_are_handled(
 def test_loopback_connections_work() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        client = socket.create_connection(("localhost", port), timeout=5)
-        client.close()
+        with socket.create_connection(("localhost", port), timeout=5) as client:
+            accepted, address = server.accept()
+            accepted.close()
+            assert address == client.getsockname()
 
 
 def test_an_unresolvable_name_may_be_tried() -> None:

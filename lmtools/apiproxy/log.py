@@ -21,7 +21,7 @@ from typing import TextIO
 
 from ..errors import ConfigError
 
-__all__ = ["FORMS", "LEVELS", "ExchangeEntry", "Log", "mask", "masked_headers"]
+__all__ = ["FORMS", "LEVELS", "ExchangeEntry", "Log", "mask"]
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMS = ("text", "json")
@@ -32,17 +32,6 @@ Value = str | int | float | bool | None
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+*()\[\]-]+")
 _MASKED = "***"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_SECRET_HEADERS = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "cookie",
-        "set-cookie",
-    }
-)
 # What every mask needs to apply: most values have none of it, and one search is a fifth of five.
 _SUSPECT = re.compile(r"[=@]|sk-|AIza|[Bb](?:earer|asic)\s|B(?:EARER|ASIC)\s")
 _MASKS = (
@@ -170,14 +159,6 @@ def mask(text: str) -> str:
         for pattern, shown in _MASKS:
             text = pattern.sub(shown, text)
     return text
-
-
-def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return headers fit to be shown: the values of those that carry credentials are masked."""
-    return tuple(
-        (name, _MASKED if name.lower() in _SECRET_HEADERS else mask(value))
-        for name, value in headers
-    )
 
 
 def _masked(value: Value) -> Value:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ..codecs.base import Headers, Target
 from ..errors import ConfigError
@@ -26,9 +26,6 @@ ANTHROPIC_VERSION = "2023-06-01"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
 _PATH = re.compile(r"[\x21-\x7e]*")
 
-#: Operations that a provider may have a path for.
-OPERATIONS = ("complete", "count_tokens", "models")
-
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -36,7 +33,7 @@ class Provider:
 
     ``base_url``      where its paths hang; None: the user must give an address
     ``wires``         (model prefix, dialect), first match wins; the last row has an empty prefix
-    ``paths``         dialect -> operation -> path below the base
+    ``paths``         dialect -> operation (complete, count_tokens, models) -> path below the base
     ``auth``          dialect -> how the credential is sent: bearer, x-api-key or none
     ``suffixes``      ends of a user's address that name an endpoint instead of the base
     ``env_keys``      environment variables that may hold the key
@@ -204,8 +201,7 @@ def read_base_url(address: str, suffixes: tuple[str, ...] = ()) -> str:
         port_ok = parts.port is None or parts.port > 0
     except ValueError:
         parts, port_ok = urlsplit(""), False
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host or not port_ok:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
         raise ConfigError(
             f"address {_masked(address)!r}: expected http://host[:port]/path or https://...; "
             f"check -provider-url"
@@ -214,22 +210,27 @@ def read_base_url(address: str, suffixes: tuple[str, ...] = ()) -> str:
         raise ConfigError(
             "the address holds a user name or password; give the key with -api-key-file instead"
         )
-    if parts.query or parts.fragment:
-        raise ConfigError(
-            "the address holds a query or a fragment, which requests would not carry; "
-            "check -provider-url, and give a key with -api-key-file"
-        )
-    if _HOST.fullmatch(host) is None or _PATH.fullmatch(parts.path) is None:
-        raise ConfigError(
-            f"address {_masked(address)!r}: a host name or path holds a character that a request "
-            f"cannot carry; check -provider-url, and write xn-- names and %-escapes out"
-        )
+    _check_carried(parts, address)
     path = parts.path.rstrip("/")
     for suffix in suffixes:
         if path.endswith(suffix):
             path = path[: -len(suffix)].rstrip("/")
             break
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _check_carried(parts: SplitResult, address: str) -> None:
+    """Raise ConfigError for what a request made from the address would not or could not carry."""
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            "the address holds a query or a fragment, which requests would not carry; "
+            "check -provider-url, and give a key with -api-key-file"
+        )
+    if _HOST.fullmatch(parts.hostname or "") is None or _PATH.fullmatch(parts.path) is None:
+        raise ConfigError(
+            f"address {_masked(address)!r}: a host name or path holds a character that a request "
+            f"cannot carry; check -provider-url, and write xn-- names and %-escapes out"
+        )
 
 
 def _masked(address: str) -> str:
