@@ -37,9 +37,9 @@ def result(id: str, text: str = "x") -> dict[str, Any]:
 def from_chat(messages: list[Any], to: Target = SONNET, **more: Any) -> tuple[Any, list[str]]:
     """Return the Anthropic body of a Chat client's request, and the repairs' losses."""
     request = openai_chat.parse_request(Incoming({"model": "m", "messages": messages, **more}))
-    repaired, losses = repair(request, to)
+    repaired, ledger = repair(request, to)
     body = anthropic.render_request(repaired, to).body
-    return body, [f"{loss.path} {loss.action}" for loss in losses]
+    return body, [f"{loss.path} {loss.action}" for loss in ledger.losses]
 
 
 def said(body: Any) -> list[Any]:
@@ -71,7 +71,7 @@ CONVERSATIONS: list[tuple[str, list[Any], list[Any], list[str]]] = [
         "an answer of unsigned thinking alone",
         [ASK, {"role": "assistant", "reasoning_content": "hm", "content": ""}, ASK],
         [("user", "Hello"), ("user", "Hello")],
-        ["messages[1] dropped"],
+        ["messages[1].parts[0] dropped", "messages[1] dropped"],
     ),
     (
         "an answer to go on with that ends in spaces",
@@ -82,32 +82,32 @@ CONVERSATIONS: list[tuple[str, list[Any], list[Any], list[str]]] = [
     (
         "a system message alone",
         [{"role": "system", "content": "Say hello."}],
-        [("user", "Say hello.")],
-        ["messages[0].role substituted"],
+        [("user", "[continue]")],
+        ["messages defaulted"],
     ),
     (
         "a call that was interrupted",
         [ASK, called("a", "b"), result("a"), ASK],
         [("user", "Hello"), ("assistant", ["tool_use"] * 2), ("user", ["tool_result"] * 2), ("user", "Hello")],
-        ["messages[1].parts[1] emulated"],
+        ["messages[1].parts[1] defaulted"],
     ),
     (
         "a call at the end",
         [ASK, called("a")],
         [("user", "Hello"), ("assistant", ["tool_use"]), ("user", ["tool_result"])],
-        ["messages[1].parts[0] emulated"],
+        ["messages[1].parts[0] defaulted"],
     ),
     (
         "a result without a call",
         [ASK, result("a"), ASK],
-        [("user", "Hello"), ("user", "Hello")],
-        ["messages[1].parts[0] dropped"],
+        [("user", "Hello"), ("user", ["text", "text"]), ("user", "Hello")],
+        ["messages[1].parts[0] substituted"],
     ),
     (
         "two results of one call",
         [ASK, called("a"), result("a"), result("a", "y")],
-        [("user", "Hello"), ("assistant", ["tool_use"]), ("user", ["tool_result"])],
-        ["messages[3].parts[0] dropped"],
+        [("user", "Hello"), ("assistant", ["tool_use"]), ("user", ["tool_result"]), ("user", ["text", "text"])],
+        ["messages[3].parts[0] substituted"],
     ),
     (
         "a message between a call and its result",
@@ -129,9 +129,10 @@ def test_a_chat_conversation_becomes_one_that_anthropic_takes(messages, wanted, 
 def test_what_is_right_is_the_same_object():
     request = Request("m", (Message.user("a"),), stop=("x",), reasoning=Reasoning(effort="low"))
 
-    assert repair(request, SONNET) == (request, [])
-    assert repair(request, SONNET)[0] is request
-    assert repair(request, GPT)[0] is request
+    for to in (SONNET, GPT):
+        repaired, ledger = repair(request, to)
+        assert repaired is request
+        assert ledger.losses == []
 
 
 def test_the_result_that_stands_in_says_that_there_is_none():
@@ -141,7 +142,7 @@ def test_the_result_that_stands_in_says_that_there_is_none():
         {
             "type": "tool_result",
             "tool_use_id": "a",
-            "content": "[no result: the call was interrupted]",
+            "content": "[No result: the call was interrupted.]",
             "is_error": True,
         }
     ]
@@ -158,7 +159,7 @@ def test_blank_stop_sequences_are_left_out_for_anthropic_alone():
     body, losses = from_chat([ASK], stop=["\n\n", "END"])
 
     assert body["stop_sequences"] == ["END"]
-    assert losses == ["stop dropped"]
+    assert losses == ["stop[0] dropped"]
     assert repair(Request("m", (Message.user("a"),), stop=("\n",)), GPT)[0].stop == ("\n",)
 
 
@@ -168,12 +169,12 @@ def test_an_orphan_of_an_anthropic_history_is_repaired_for_openai():
     request = anthropic.parse_request(
         Incoming({"model": "m", "max_tokens": 9, "messages": messages})
     )
-    repaired, losses = repair(request, GPT)
+    repaired, ledger = repair(request, GPT)
     sent = openai_chat.render_request(repaired, GPT).body["messages"]
 
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
     assert sent[2]["tool_call_id"] == "a"
-    assert [loss.path for loss in losses] == ["messages[1].parts[0]"]
+    assert [loss.path for loss in ledger.losses] == ["messages[1].parts[0]"]
 
 
 @pytest.mark.parametrize("rest", [["You are."], []])
@@ -182,10 +183,10 @@ def test_the_billing_line_of_claude_code_goes_to_anthropic_only(rest):
     lines = ["x-anthropic-billing-header: cc_version=2; cc_entrypoint=sdk", *rest]
     request = Request("m", (Message("system", tuple(map(TextPart, lines))), Message.user("a")))
 
-    repaired, losses = repair(request, GPT)
+    repaired, ledger = repair(request, GPT)
 
     assert [m.text for m in repaired.messages] == [*rest, "a"]
-    assert [loss.path for loss in losses] == ["messages[0].parts[0]"]
+    assert [loss.path for loss in ledger.losses] == ["messages[0].parts[0]"]
     assert repair(request, SONNET)[0] is request
 
 
@@ -227,10 +228,10 @@ def test_a_budget_becomes_adaptive_thinking_where_the_model_takes_both():
         reasoning=Reasoning("enabled", budget=4000),
     )
 
-    repaired, losses = repair(request, to)
+    repaired, ledger = repair(request, to)
 
     assert repaired.reasoning == Reasoning("adaptive")
-    assert [(loss.path, loss.action) for loss in losses] == [("reasoning", "substituted")]
+    assert [(loss.path, loss.action) for loss in ledger.losses] == [("reasoning", "substituted")]
 
 
 @pytest.mark.parametrize(("origin", "mode"), [(None, "enabled"), ("other", "disabled")])
