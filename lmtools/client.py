@@ -238,7 +238,7 @@ class LM:
         body = self.mask(body)
         error = codec.parse_error(response.status, response.headers, body)
         error.provider = provider.name
-        error.answer = (response.headers, body)
+        error.answer = (response.status, response.headers, body)
         if isinstance(error, AuthError):
             error.env_keys = provider.env_keys
         return error
@@ -258,21 +258,23 @@ class LM:
     def receive(self, call: Call, watch: Watch | None = None) -> Response:
         """Send a call and return its whole answer."""
         with self.send(call, watch) as response:
-            return self._parse(call, response.read())
+            return self.parse(call, response.read())
 
-    def _parse(self, call: Call, body: bytes) -> Response:
-        value = self._json(body)
+    def parse(self, call: Call, body: bytes) -> Response:
+        """Return the whole answer that a body holds, or raise the error that it is."""
+        value = self.read_json(body)
         try:
             return call.codec.parse_response(value, call.request, call.target)
         except LMError as error:
             masked = self.mask(body)
             if masked != body:
                 # Read once more, so that no part of the error holds the key.
-                return self._parse(call, masked)
+                return self.parse(call, masked)
             error.provider = self.backend.provider.name
             raise
 
-    def _json(self, body: bytes) -> Any:
+    def read_json(self, body: bytes) -> Any:
+        """Return the value of an answer's body; ProtocolError when it is not JSON."""
         title = self.backend.provider.title
         try:
             return loads(body.decode("utf-8"))
@@ -296,7 +298,7 @@ class LM:
         if kind == "application/json":
             # A server that cannot stream answers whole, whatever it was asked.
             with response:
-                whole = self._parse(call, response.read())
+                whole = self.parse(call, response.read())
             return Stream(call, None, iter([list(events_from_response(whole))]))
         if kind in _PAGES:
             response.close()
@@ -324,7 +326,7 @@ class LM:
         rendered = counts.render_count_request(request, target)
         call = self._call("count_tokens", request, codec, target, rendered)
         with self.send(call, watch) as response:
-            return counts.parse_count_response(self._json(response.read()))
+            return counts.parse_count_response(self.read_json(response.read()))
 
     def models(self, watch: Watch | None = None) -> tuple[ModelInfo, ...]:
         """Return the provider's model list, every page of it."""
@@ -362,7 +364,7 @@ class LM:
         http = HttpRequest("GET", url + query, headers, b"", self.timeouts)
         call = Call(http, Request("", ()), Target(dialect), codec)
         with self.send(call, watch) as response:
-            return self._json(response.read())
+            return self.read_json(response.read())
 
 
 class Stream:

@@ -170,12 +170,12 @@ class ApiError(LMError):
 
     ``opaque`` holds what the provider's dialect says beyond the fields here (``types.Opaque``
     values); ``param`` the request's field that the provider blames; ``env_keys`` where a key could
-    come from. ``answer`` is what it was read from, headers and body (with our key masked), for an
-    HTTP answer of status 400 and above.
+    come from. ``answer`` is what it was read from: status, headers and body (with our key masked)
+    of an HTTP answer of status 400 and above.
     """
 
     code = "provider"
-    answer: tuple[tuple[tuple[str, str], ...], bytes] | None = None
+    answer: tuple[int, tuple[tuple[str, str], ...], bytes] | None = None
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..codecs import codec_named, count_codec_named
 from ..codecs.base import Codec, Headers
@@ -22,6 +23,7 @@ from ..flags import nearest
 from ..http1 import find
 from ..secret import Secret
 from ..types import Json
+from . import raw
 from .exchange import Asked, Back, count, incoming, request_id_headers, serve
 from .inbound import Exchange
 from .log import ExchangeEntry
@@ -138,13 +140,16 @@ def _presented(headers: Headers, name: str) -> Secret | None:
 # Reading
 
 
-def _read_json(http: Exchange) -> Json:
-    """Return the body's JSON value. Raises an ApiError: 415, 413, 400."""
+def _read_body(http: Exchange) -> bytes:
+    """Return the body of a request that says it is JSON. Raises an ApiError: 415, 413, 400."""
     kind = (http.request.header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         said = f"got {kind[:60]!r}" if kind else "none came"
         raise InvalidRequestError(f"Content-Type: expected application/json, {said}", status=415)
-    body = http.read_body()
+    return http.read_body()
+
+
+def _parse_json(body: bytes) -> Json:
     try:
         return loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -155,8 +160,8 @@ def _read_json(http: Exchange) -> Json:
         raise InvalidRequestError(f"the body is {error}", status=400) from None
 
 
-def _ask(http: Exchange, entry: ExchangeEntry, codec: Codec) -> Asked:
-    request = codec.parse_request(incoming(http, _read_json(http)))
+def _ask(http: Exchange, entry: ExchangeEntry, codec: Codec, body: Json) -> Asked:
+    request = codec.parse_request(incoming(http, body))
     if not request.model:
         raise RequestError("name a model", path="model")
     return Asked(http, codec, request, entry)
@@ -172,7 +177,16 @@ def _respond(http: Exchange, entry: ExchangeEntry, body: Json) -> None:
 
 def _complete(dialect: str) -> Action:
     def act(app: App, http: Exchange, entry: ExchangeEntry) -> None:
-        serve(_ask(http, entry, codec_named(dialect)), app.back)
+        codec, back = codec_named(dialect), app.back
+        body = _read_body(http)
+        found = raw.look(body, dialect, back.lm.backend, partial(map_model, back.model_map))
+        if isinstance(found, raw.Passing):
+            raw.serve(http, codec, entry, back, found)
+            return
+        if found.reason is not raw.Reason.OTHER_DIALECT:
+            back.log.debug("not passed raw", request_id=entry.request_id, reason=found.reason.value)
+        value = _parse_json(body) if found.body is None else found.body
+        serve(_ask(http, entry, codec, value), back)
 
     return act
 
@@ -180,7 +194,7 @@ def _complete(dialect: str) -> Action:
 def _count_tokens(app: App, http: Exchange, entry: ExchangeEntry) -> None:
     counts = count_codec_named("anthropic")
     assert counts is not None
-    request = counts.parse_count_request(incoming(http, _read_json(http)))
+    request = counts.parse_count_request(incoming(http, _parse_json(_read_body(http))))
     asked = Asked(http, codec_named("anthropic"), request, entry)
     _respond(http, entry, counts.render_count_response(count(asked, app.back)))
 

@@ -103,7 +103,7 @@ def serve(asked: Asked, back: Back) -> None:
 def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
     response = back.lm.receive(call, asked.http.watch())
     rendered = asked.codec.render_response(response, asked.request, stamp)
-    _note_usage(asked.entry, response.usage)
+    note_usage(asked.entry, response.usage)
     asked.entry.upstream_id = response.id
     _log_losses(back.log, asked.entry, rendered.losses)
     own = asked.headers(call.losses)
@@ -144,7 +144,7 @@ class _Streamed:
             if (
                 last.type == "error"
                 and not self._begun
-                and not any(map(_is_meaningful, batch[:-1]))
+                and not any(map(is_meaningful, batch[:-1]))
             ):
                 assert isinstance(last, StreamError)
                 raise self._refusal(last)
@@ -152,7 +152,7 @@ class _Streamed:
             self._observe(batch)
             if last.type in ("end", "error"):
                 self._finish()
-            elif self._begun or any(map(_is_meaningful, batch)):
+            elif self._begun or any(map(is_meaningful, batch)):
                 self._flush()
 
     def _refusal(self, event: StreamError) -> LMError:
@@ -168,7 +168,7 @@ class _Streamed:
     def _observe(self, batch: list[Event]) -> None:
         for event in (batch[0], batch[-1]):
             if isinstance(event, Start | End):
-                _note_usage(self._asked.entry, event.usage)
+                note_usage(self._asked.entry, event.usage)
             elif isinstance(event, StreamError):
                 self._asked.entry.error = f"{event.code}: mid-stream"
 
@@ -197,7 +197,7 @@ class _Streamed:
         self._flush()
 
 
-def _is_meaningful(event: Event) -> bool:
+def is_meaningful(event: Event) -> bool:
     """Tell whether an event shows that the answer really began: content, a call, or an end.
 
     A block that was only opened is not content: a provider that is overloaded says so after it.
@@ -207,7 +207,7 @@ def _is_meaningful(event: Event) -> bool:
     return event.type not in ("start", "opaque", "error")
 
 
-def _note_usage(entry: ExchangeEntry, usage: Usage) -> None:
+def note_usage(entry: ExchangeEntry, usage: Usage) -> None:
     if usage.input_tokens is not None:
         entry.input_tokens = usage.input_tokens
     if usage.output_tokens is not None:

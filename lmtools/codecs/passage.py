@@ -1,7 +1,7 @@
 """What whoever forwards a dialect's bytes has to know of them, where no codec reads them.
 
-A body that a client wrote in a provider's own dialect needs no codec: it goes on as it came. What is
-still to be found in it, and in the answer, is data here.
+A body that a client wrote in a provider's own dialect needs no codec: it goes on as it came. What
+is still to be found in it, and in the answer, is data here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import ConfigError, ProtocolError
-from .splice import Edit, find, splice
+from .splice import Edit, find, members, splice
 from .text import dumps
 
-__all__ = ["Passage", "Renamer", "passage_named"]
+__all__ = ["EventBytes", "Passage", "Renamer", "passage_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,64 @@ def passage_named(dialect: str) -> Passage:
 
 
 # A line may end with CR, LF or both; a blank line ends an event.
-_EVENT = re.compile(rb".*?(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)", re.DOTALL)
+_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_EVENT = re.compile(rb".*?" + _BLANK.pattern, re.DOTALL)
 _DATA = re.compile(rb"(?:\A|[\r\n])data: ?([^\r\n]*)")
+#: Bytes of one event; an image in one is less.
+_MAX_EVENT = 64 << 20
+
+
+class EventBytes:
+    """A stream's bytes in, whole events' bytes out: nothing is changed, and no event is cut."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the events that ``chunk`` completes, b"" for none.
+
+        ProtocolError for an event beyond 64 MiB.
+        """
+        rest = self._rest
+        if not rest and chunk.endswith(b"\n\n"):
+            return chunk
+        # A boundary is four bytes at most, and three of them may have come before.
+        searched = max(len(rest) - 3, 0)
+        rest += chunk
+        end = _last_boundary(rest, searched)
+        if not end and len(rest) > _MAX_EVENT:
+            raise ProtocolError(f"event stream: an event of more than {_MAX_EVENT} bytes")
+        whole = bytes(rest[:end])
+        del rest[:end]
+        return whole
+
+    def close(self) -> bytes:
+        """Return a last event that lacks only its blank line, which it gets; b"" for a cut one."""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        data = b"\n".join(_DATA.findall(rest))
+        return rest + b"\n\n" if _is_whole(data) else b""
+
+
+def _last_boundary(data: bytearray, start: int) -> int:
+    """Return the place behind the last blank line, 0 when there is none after ``start``."""
+    if b"\r" not in data:
+        at = data.rfind(b"\n\n", start)
+        return at + 2 if at >= 0 else 0
+    end = 0
+    for found in _BLANK.finditer(data, start):
+        end = found.end()
+    return end
+
+
+def _is_whole(data: bytes) -> bool:
+    if data.strip() == b"[DONE]":
+        return True
+    try:
+        members(data.decode())
+    except (ProtocolError, UnicodeDecodeError):
+        return False
+    return True
 
 
 class Renamer:

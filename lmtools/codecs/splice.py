@@ -11,20 +11,19 @@ and would let broken JSON through.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
-from json.decoder import scanstring
 from typing import NamedTuple
 
 from ..errors import ProtocolError
 from ..types import Json
+from ..types.json import scan_strictly
 
 __all__ = ["Edit", "Member", "find", "members", "splice"]
 
 
 class Member(NamedTuple):
-    """A key and its value. The places are in characters: of the key with its quotes, of the value."""
+    """A key and its value, with the places of both in characters, the key's with its quotes."""
 
     key: str
     value: Json
@@ -42,14 +41,6 @@ class Edit(NamedTuple):
     text: str
 
 
-def _refuse_constant(word: str) -> Json:
-    raise ValueError(f"JSON has no {word}")
-
-
-# Numbers stay the text that they were: none of them is calculated with, and 1e999 has no value.
-_scan = json.JSONDecoder(  # type: ignore[attr-defined]
-    strict=True, parse_constant=_refuse_constant, parse_float=str
-).scan_once
 _SPACE = re.compile(r"[ \t\n\r]*")
 _skip = _SPACE.match
 
@@ -57,8 +48,8 @@ _skip = _SPACE.match
 def members(text: str, start: int = 0, *, whole: bool = True) -> list[Member]:
     """Return the members of the object that begins at ``start``, duplicates too, in their order.
 
-    ``whole``: nothing but white space may follow it. Numbers with a fraction or an exponent are
-    given as text. ProtocolError for anything but an object in JSON as RFC 8259 has it.
+    ``whole``: nothing but white space may follow it. ProtocolError for anything but an object in
+    JSON as RFC 8259 has it.
     """
     try:
         found, end = _members(text, _after_space(text, start))
@@ -84,11 +75,11 @@ def _members(text: str, at: int) -> tuple[list[Member], int]:
         return found, at + 1
     while True:
         _expect(text, at, '"')
-        key, key_end = scanstring(text, at + 1, True)
+        key, key_end = scan_strictly(text, at)
         colon = _after_space(text, key_end)
         _expect(text, colon, ":")
         start = _after_space(text, colon + 1)
-        value, end = _scan(text, start)
+        value, end = scan_strictly(text, start)
         found.append(Member(key, value, at, key_end, start, end))
         at = _after_space(text, end)
         if text[at] == "}":

@@ -39,6 +39,11 @@ def _finite(digits: str) -> float:
 
 _decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant, parse_float=_finite)
 _scan = _decoder.scan_once  # type: ignore[attr-defined]
+#: Reads the value that begins at a place: (text, index) -> (value, end). Stricter than ``loads``:
+#: control characters in strings are refused. Raises StopIteration, ValueError or RecursionError.
+scan_strictly = json.JSONDecoder(  # type: ignore[attr-defined]
+    strict=True, parse_constant=_refuse_constant, parse_float=_finite
+).scan_once
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _WHITESPACE = " \t\n\r"

@@ -1,0 +1,473 @@
+"""The raw passage: a client and a provider of one dialect get each other's bytes.
+
+A body that goes through a codec comes out with the same meaning and another spelling, and providers
+key their prompt caches by what they are sent. So where both sides speak one dialect, and nothing
+has to see the content, the client's bytes go on. Of the request, only the model's name and the name
+of the limits field change, in their places. Of the answer, only the model's name changes; events
+stay whole, pings stand between them, and after a cut the dialect's terminal error is the last one.
+
+What does not fit is left to the codec (``Reason``), never passed on in hope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ..client import FINISH_S, Call
+from ..codecs.base import Codec, Headers, Stamp, Target
+from ..codecs.passage import EventBytes, Passage, Renamer, passage_named
+from ..codecs.splice import Edit, Member, find, members, splice
+from ..codecs.text import dumps, loads
+from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
+from ..providers import Backend, as_sent
+from ..sse import SSEDecoder
+from ..transport import HttpResponse
+from ..types import (
+    End,
+    Event,
+    Json,
+    JsonObject,
+    Request,
+    Start,
+    StreamError,
+    events_from_response,
+    stream_error,
+    to_exception,
+)
+from . import exchange
+from .exchange import Back, is_meaningful, note_usage, request_id_headers
+from .inbound import Exchange
+from .log import ExchangeEntry
+from .refuse import loggable
+
+__all__ = ["Left", "Passing", "Reason", "look", "passed_headers", "serve"]
+
+
+class Reason(Enum):
+    """Why a body is left to the codec: the whole list."""
+
+    NOT_PLAIN_JSON = "the body is not an object in strict JSON and UTF-8"
+    DUPLICATE_KEYS = "a key stands twice at the top: readers disagree which one counts"
+    NO_MODEL = "it names no model"
+    ODD_STREAM = "stream is neither a boolean nor absent"
+    OTHER_DIALECT = "the provider speaks another dialect for this model"
+    OTHER_FRAMING = "the provider's streams are no event streams"
+    DEVELOPER = "a message has the role developer, which the server does not know"
+    REFUSED_FIELD = "the server refuses a field of it"
+    STOP = "stop sequences must be enforced here: the server does not know them"
+    NO_LIMIT = "the dialect requires a limit, and it has none"
+    ODD_LIMIT = "the limits field has another name at the server, and cannot just be renamed"
+    EMPTY_LIST = "it has an empty list that servers refuse"
+    SEALED = "it holds reasoning that was sealed here for a client of another dialect"
+
+
+#: What reasoning begins with that went through a client of another dialect.
+_SEAL = b'"lmt1.'
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A body that may go on. ``model`` is the client's word, ``sent_model`` the provider's."""
+
+    passage: Passage
+    target: Target
+    model: str
+    sent_model: str
+    stream: bool
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Why a body may not, and the body as it was read; None where it could not be."""
+
+    reason: Reason
+    body: JsonObject | None = None
+
+
+def look(
+    body: bytes, dialect: str, backend: Backend, sent_as: Callable[[str], str]
+) -> Passing | Left:
+    """Tell whether a client's body may go on as it is, with its edits made.
+
+    ``sent_as`` maps the client's name of a model to the provider's. ConfigError where the provider
+    does not serve the model.
+    """
+    try:
+        text = body.decode()
+        found = members(text)
+    except (UnicodeDecodeError, ProtocolError):
+        return Left(Reason.NOT_PLAIN_JSON)
+    held = {member.key: member for member in found}
+    values = {member.key: member.value for member in found}
+    model = values.get("model")
+    if not isinstance(model, str) or not model:
+        return Left(Reason.NO_MODEL, values)
+    sent_model = sent_as(model)
+    target = as_sent(backend.target(sent_model))
+    if target.dialect != dialect:
+        return Left(Reason.OTHER_DIALECT, values)
+    passage = passage_named(dialect)
+    reason = Reason.DUPLICATE_KEYS if len(held) < len(found) else None
+    reason = reason or reason_to_leave(body, values, passage, target)
+    if reason is not None:
+        return Left(reason, values)
+    edits = _edits(held, passage, target)
+    edited = splice(text, edits).encode() if edits else body
+    stream = values.get("stream") is True
+    return Passing(passage, target, model, sent_model, stream, edited)
+
+
+def reason_to_leave(
+    body: bytes, values: JsonObject, passage: Passage, target: Target
+) -> Reason | None:
+    """Return the first reason why a body of the target's dialect may not go on as it is."""
+    limits = [name for name in passage.limits if values.get(name) is not None]
+    named = [name for name in passage.limits if name in values]
+    renamed = target.limits_field is not None and named not in ([], [target.limits_field])
+    checks = (
+        (values.get("stream", False) not in (True, False, None), Reason.ODD_STREAM),
+        (target.framing != "sse", Reason.OTHER_FRAMING),
+        (not target.developer and _has_developer(values.get("messages")), Reason.DEVELOPER),
+        (bool(target.refuses) and _has_refused(body, target), Reason.REFUSED_FIELD),
+        (not target.stop and values.get(passage.stops) is not None, Reason.STOP),
+        (target.default_max_tokens is not None and not limits, Reason.NO_LIMIT),
+        (renamed and (len(named) > 1 or not limits), Reason.ODD_LIMIT),
+        (any(values.get(name) == [] for name in passage.not_empty), Reason.EMPTY_LIST),
+        (_SEAL in body, Reason.SEALED),
+    )
+    return next((reason for holds, reason in checks if holds), None)
+
+
+def _has_developer(messages: Json) -> bool:
+    return isinstance(messages, list) and any(
+        isinstance(message, dict) and message.get("role") == "developer" for message in messages
+    )
+
+
+def _has_refused(body: bytes, target: Target) -> bool:
+    """Tell whether a refused field may be in the body, at whatever depth."""
+    return b"\\u" in body or any(name.encode() in body for name in target.refuses)
+
+
+def _edits(held: dict[str, Member], passage: Passage, target: Target) -> list[Edit]:
+    edits = []
+    model = held["model"]
+    if model.value != target.model:
+        edits.append(Edit(model.start, model.end, dumps(target.model)))
+    for name in passage.limits:
+        if name in held and target.limits_field not in (None, name):
+            key = held[name]
+            edits.append(Edit(key.key_start, key.key_end, dumps(target.limits_field)))
+    return edits
+
+
+# Headers
+
+_PASSED = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
+_PASSED_FAMILIES = ("anthropic-ratelimit-", "x-ratelimit-")
+_REQUEST_IDS = frozenset({"request-id", "x-request-id"})
+
+
+def passed_headers(headers: Headers) -> Headers:
+    """Return the provider's headers that its clients read.
+
+    Its request id goes under a name of its own, since the usual ones carry ours.
+    """
+    found: list[tuple[str, str]] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _PASSED or lower.startswith(_PASSED_FAMILIES):
+            found.append((lower, value))
+        elif lower in _REQUEST_IDS:
+            found.append(("x-upstream-request-id", value))
+    return tuple(found)
+
+
+def _sent_headers(headers: Headers, passage: Passage) -> Headers:
+    """Return the client's headers that go on, those of one name as one (RFC 9110 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if lower in passage.headers:
+            found[lower] = f"{found[lower]},{value}" if lower in found else value
+    return tuple(found.items())
+
+
+# Exchanges
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One exchange: who asked, what goes on, and how the provider is called."""
+
+    http: Exchange
+    codec: Codec
+    entry: ExchangeEntry
+    back: Back
+    passing: Passing
+    call: Call
+
+    def headers(self, answer: HttpResponse | None = None) -> Headers:
+        own = request_id_headers(self.entry)
+        return own if answer is None else (*own, *passed_headers(answer.headers))
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.back.new_id(), int(self.back.now()), self.passing.model)
+
+    @property
+    def is_renamed(self) -> bool:
+        return self.passing.model != self.passing.sent_model
+
+
+def serve(http: Exchange, codec: Codec, entry: ExchangeEntry, back: Back, passing: Passing) -> None:
+    """Answer one request for a completion with the provider's own bytes."""
+    entry.model, entry.stream = passing.model, passing.stream
+    if passing.sent_model != passing.model:
+        entry.upstream_model = passing.sent_model
+    # All that a decoder which only listens has to know.
+    request = Request(passing.sent_model, (), stream=passing.stream or None, include_usage=True)
+    headers = _sent_headers(http.request.headers, passing.passage)
+    call = back.lm.forward(passing.body, request, passing.target, headers)
+    asked = _Asked(http, codec, entry, back, passing, call)
+    try:
+        if passing.stream:
+            _Stream(asked).run()
+        else:
+            _serve_whole(asked)
+    except ApiError as error:
+        if http.status is not None or not _is_own_form(codec, error):
+            raise
+        entry.error = loggable(error)
+        _respond_as_it_is(asked, error)
+
+
+def _is_own_form(codec: Codec, error: ApiError) -> bool:
+    """Tell whether an error's body is what the codec would write: JSON in the dialect's form.
+
+    A page of HTML is not, nor another server's JSON, nor an error wrapped into another one's text.
+    """
+    if error.answer is None:
+        return False
+    status, _, body = error.answer
+    try:
+        value = loads(body.decode())
+    except (ProtocolError, UnicodeDecodeError):
+        return False
+    refusal = codec.render_error(error)
+    return refusal.status == status and refusal.body == value
+
+
+def _respond_as_it_is(asked: _Asked, error: ApiError) -> None:
+    assert error.answer is not None
+    status, headers, body = error.answer
+    own = asked.headers() + passed_headers(headers)
+    asked.http.respond(status, (("Content-Type", "application/json"), *own), body)
+
+
+# Whole answers
+
+
+def _serve_whole(asked: _Asked) -> None:
+    with asked.back.lm.send(asked.call, asked.http.watch()) as answer:
+        body = answer.read()
+    _listen_to_whole(asked, body)
+    if asked.is_renamed:
+        body = _renamed(body, asked.passing)
+    headers = (("Content-Type", "application/json"), *asked.headers(answer))
+    asked.http.respond(200, headers, body)
+
+
+def _listen_to_whole(asked: _Asked, body: bytes) -> None:
+    """Note what the log wants.
+
+    Raises the error that an answer with status 200 may be, or ProtocolError for one that is none of
+    the dialect's: its reader would fail over it without a word.
+    """
+    response = asked.back.lm.parse(asked.call, body)
+    note_usage(asked.entry, response.usage)
+    asked.entry.upstream_id = response.id
+
+
+def _renamed(body: bytes, passing: Passing) -> bytes:
+    """Return a whole answer under the client's name of the model."""
+    text = body.decode()
+    try:
+        found = find(text, ("model",))
+    except ProtocolError:
+        return body  # Control characters in a text: for the client to judge.
+    name = dumps(passing.model)
+    edits = [Edit(m.start, m.end, name) for m in found if isinstance(m.value, str)]
+    return splice(text, edits).encode()
+
+
+def _log_deafness(asked: _Asked, error: Exception) -> None:
+    """Tell the log that an answer went on which nobody here could read; never its content."""
+    known = asked.entry.request_id
+    asked.back.log.warning("answer passed unread", request_id=known, error=type(error).__name__)
+
+
+# Streams
+
+
+class _Ear:
+    """A decoder that listens to a stream. What it cannot read makes it deaf, and nothing else."""
+
+    def __init__(self, asked: _Asked) -> None:
+        self._asked = asked
+        call = asked.call
+        self._frames = SSEDecoder()
+        self._decoder = call.codec.stream_decoder(call.request, call.target)
+        self.is_deaf = False
+
+    def hear(self, block: bytes) -> list[Event]:
+        """Return what whole events say."""
+        if self.is_deaf:
+            return []
+        events: list[Event] = []
+        try:
+            for frame in self._frames.feed(block):
+                events += self._decoder.decode(frame)
+        except Exception as error:  # noqa: BLE001 - whatever fails in here, the stream goes on
+            self._turn_deaf(error)
+        return self._heard(events)
+
+    def end(self) -> list[Event]:
+        """Return what the end of input means; nothing when nobody knows."""
+        return [] if self.is_deaf else self._heard(self._decoder.close())
+
+    def _heard(self, events: list[Event]) -> list[Event]:
+        last = events[-1] if events else None
+        if isinstance(last, StreamError) and last.code == "protocol":
+            self._turn_deaf(ProtocolError(last.message))
+            return events[:-1]
+        return events
+
+    def _turn_deaf(self, error: Exception) -> None:
+        self.is_deaf = True
+        _log_deafness(self._asked, error)
+
+
+class _Stream:
+    """A streamed answer on its way. ``held`` is what waits for the 200."""
+
+    def __init__(self, asked: _Asked) -> None:
+        self._asked = asked
+        self._http = asked.http
+        self._is_plain = asked.passing.passage.is_plain
+        self._ear = _Ear(asked)
+        self._encoder = asked.codec.stream_encoder(asked.call.request, asked.stamp())
+        self._renamer = (
+            Renamer(asked.passing.passage, asked.passing.model) if asked.is_renamed else None
+        )
+        self._answer: HttpResponse | None = None
+        self._begun = False
+        self._held = b""
+
+    def run(self) -> None:
+        watch = self._http.watch(self._ping, exchange.PING_INTERVAL_S)
+        try:
+            with self._asked.back.lm.send(self._asked.call, watch) as self._answer:
+                if _is_json(self._answer):
+                    self._serve_whole(self._answer.read())
+                else:
+                    self._relay(self._answer)
+        except CancelledError:
+            raise
+        except LMError as error:
+            if not self._begun or self._http.ended:
+                raise
+            self._fail(stream_error(error))
+
+    def _relay(self, answer: HttpResponse) -> None:
+        events = EventBytes()
+        try:
+            while chunk := answer.read_some():
+                block = events.feed(chunk)
+                if block and self._pass_on(block):
+                    answer.finish(FINISH_S)
+                    return
+        except TransportError as error:
+            if error.code == "cancelled":
+                raise
+            self._fail(stream_error(error))
+            return
+        block = events.close()
+        if not (block and self._pass_on(block)):
+            self._end()
+
+    def _pass_on(self, block: bytes) -> bool:
+        """Send whole events on, or hold them; tell whether the answer is at its end."""
+        heard = [] if self._begun and self._is_plain(block) else self._ear.hear(block)
+        last = heard[-1] if heard else None
+        shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))
+        if isinstance(last, StreamError):
+            self._asked.entry.error = f"{last.code}: mid-stream"
+            block = self._asked.back.lm.mask(block)
+            if not shown:
+                raise to_exception(last)
+        self._held += block if self._renamer is None else self._renamer.rename(block)
+        for event in heard:
+            if isinstance(event, Start | End):
+                note_usage(self._asked.entry, event.usage)
+        if isinstance(last, End | StreamError):
+            self._finish()
+            return True
+        if shown:
+            self._flush()
+        return False
+
+    def _end(self) -> None:
+        """The input is over, without an end that was heard before it."""
+        heard = self._ear.end()
+        last = heard[-1] if heard else None
+        if isinstance(last, StreamError):
+            self._fail(last)
+            return
+        if isinstance(last, End):
+            note_usage(self._asked.entry, last.usage)
+        self._finish()
+
+    def _serve_whole(self, body: bytes) -> None:
+        """The server cannot stream, and answered whole: the codec makes a stream of it."""
+        asked, codec = self._asked, self._asked.codec
+        response = asked.back.lm.parse(asked.call, body)
+        note_usage(asked.entry, response.usage)
+        wire = exchange.incoming(asked.http, loads(asked.http.read_body().decode()))
+        encoder = codec.stream_encoder(codec.parse_request(wire), asked.stamp())
+        out = [encoder.encode(event) for event in events_from_response(response)]
+        self._held += b"".join(out) + encoder.close()
+        self._finish()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._http.begin_events(self._asked.headers(self._answer))
+
+    def _flush(self) -> None:
+        self._begin()
+        held, self._held = self._held, b""
+        self._http.write(held)
+
+    def _finish(self) -> None:
+        self._begin()
+        self._http.end(self._held)
+
+    def _fail(self, error: StreamError) -> None:
+        """End with the dialect's terminal error, or with a true status where no 200 went out."""
+        if not self._begun:
+            raise to_exception(error)
+        self._asked.entry.error = f"{error.code}: mid-stream"
+        self._held += self._encoder.encode(error) + self._encoder.close()
+        self._finish()
+
+    def _ping(self) -> None:
+        self._held += self._encoder.ping()
+        self._flush()
+
+
+def _is_json(answer: HttpResponse) -> bool:
+    kind = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    return kind == "application/json"
