@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..corpus import Case
 from ..exchange import Codecs
-from . import bodies, facts, ownership, planting, streams, transcode
+from . import bodies, facts, ownership, passage, planting, streams, transcode
 
 Check = Callable[[Case, Codecs], Iterator[str]]
 
@@ -51,6 +51,7 @@ LAWS = (
     Law("L6", "transcode keeps what no loss names", _BODIES | _STREAM, transcode.transcode),
     Law("L7", "truncation", _STREAM, streams.truncation),
     Law("L8", "no silent loss", _BODIES, planting.no_silent_loss),
+    Law("L9", "raw = codec", _BODIES | _STREAM, passage.raw_is_codec),
     Law("L10", "encoders keep the grammar", _STREAM, streams.grammar),
     Law("L10-wire", "the grammar accepts the wire", _STREAM, streams.recorded_grammar, lawful_only=True),
     Law("opaque", "emptied opaque data loses no content", _BODIES, ownership.emptied),
@@ -60,5 +61,4 @@ LAWS = (
 #: Laws of the design that the table does not run, and why.
 ELSEWHERE = (
     ("L1", "serde knows no dialect: tests/laws/test_l1_serde.py"),
-    ("L9", "the fast path of the proxy is not built yet"),
 )

@@ -17,8 +17,8 @@ from enum import Enum
 
 from ..client import FINISH_S, Call
 from ..codecs.base import Codec, Headers, Stamp, Target
-from ..codecs.passage import EventBytes, Passage, Renamer, passage_named
-from ..codecs.splice import Edit, Member, find, members, splice
+from ..codecs.passage import EventBytes, Passage, Renamer, passage_named, rename_answer
+from ..codecs.splice import Edit, Member, members, splice
 from ..codecs.text import dumps, loads
 from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
 from ..providers import Backend, as_sent
@@ -275,7 +275,7 @@ def _serve_whole(asked: _Asked) -> None:
         body = answer.read()
     _listen_to_whole(asked, body)
     if asked.is_renamed:
-        body = _renamed(body, asked.passing)
+        body = rename_answer(body, asked.passing.model)
     headers = (("Content-Type", "application/json"), *asked.headers(answer))
     asked.http.respond(200, headers, body)
 
@@ -289,18 +289,6 @@ def _listen_to_whole(asked: _Asked, body: bytes) -> None:
     response = asked.back.lm.parse(asked.call, body)
     note_usage(asked.entry, response.usage)
     asked.entry.upstream_id = response.id
-
-
-def _renamed(body: bytes, passing: Passing) -> bytes:
-    """Return a whole answer under the client's name of the model."""
-    text = body.decode()
-    try:
-        found = find(text, ("model",))
-    except ProtocolError:
-        return body  # Control characters in a text: for the client to judge.
-    name = dumps(passing.model)
-    edits = [Edit(m.start, m.end, name) for m in found if isinstance(m.value, str)]
-    return splice(text, edits).encode()
 
 
 def _log_deafness(asked: _Asked, error: Exception) -> None:

@@ -14,7 +14,7 @@ from ..errors import ConfigError, ProtocolError
 from .splice import Edit, find, members, splice
 from .text import dumps
 
-__all__ = ["EventBytes", "Passage", "Renamer", "passage_named"]
+__all__ = ["EventBytes", "Passage", "Renamer", "passage_named", "rename_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,10 @@ def passage_named(dialect: str) -> Passage:
         raise ConfigError(f"no dialect {dialect!r}; known: {', '.join(_PASSAGES)}") from None
 
 
-# A line may end with CR, LF or both; a blank line ends an event.
-_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
-_EVENT = re.compile(rb".*?" + _BLANK.pattern, re.DOTALL)
+# A line may end with CR, LF or both; a blank line ends an event. (LF, then CR alone, is left out:
+# with it, half of a CRLF would be taken for a line end of its own.)
+_BLANK = re.compile(rb"\r\n\r\n|\n\n|\n\r\n|\r\r\n?")
+_EVENT = re.compile(rb".*?(?:" + _BLANK.pattern + rb")", re.DOTALL)
 _DATA = re.compile(rb"(?:\A|[\r\n])data: ?([^\r\n]*)")
 #: Bytes of one event; an image in one is less.
 _MAX_EVENT = 64 << 20
@@ -210,3 +211,18 @@ class Renamer:
         before = head + text[: edit.start].encode()
         self._old = before + text[edit.start : edit.end].encode()
         self._new = before + edit.text.encode()
+
+
+def rename_answer(body: bytes, model: str) -> bytes:
+    """Return a whole answer under the client's name of the model, which stands at its top.
+
+    A body that cannot be read so strictly (control characters in a text) stays as it is.
+    """
+    try:
+        text = body.decode()
+        found = find(text, ("model",))
+    except (ProtocolError, UnicodeDecodeError):
+        return body
+    name = dumps(model)
+    edits = [Edit(m.start, m.end, name) for m in found if isinstance(m.value, str)]
+    return splice(text, edits).encode()
