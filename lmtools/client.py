@@ -26,6 +26,7 @@ from .errors import (
     RequestError,
     TransportError,
 )
+from .http1 import merge
 from .providers import Backend, as_sent, open_backend, provider_named
 from .providers.repairs import Ledger, repair
 from .retry import LONGEST_WAIT_S, schedule, worth_retrying
@@ -187,7 +188,7 @@ class LM:
             if request.stream and operation == "complete"
             else "application/json"
         )
-        headers = merge_headers(
+        headers = merge(
             (("Content-Type", "application/json"), ("Accept", wanted), ("User-Agent", USER_AGENT)),
             self.backend.headers(target.dialect),
             own,
@@ -300,6 +301,12 @@ class LM:
             with response:
                 whole = self.parse(call, response.read())
             return Stream(call, None, iter([list(events_from_response(whole))]))
+        self.refuse_page(response)
+        return Stream(call, response, None, self.backend.secret)
+
+    def refuse_page(self, response: HttpResponse) -> None:
+        """Close an answer that is a web page, and raise ProtocolError: it is no cut stream."""
+        kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
         if kind in _PAGES:
             response.close()
             raise ProtocolError(
@@ -307,7 +314,6 @@ class LM:
                 " check -provider-url",
                 provider=self.backend.provider.name,
             )
-        return Stream(call, response, None, self.backend.secret)
 
     # Other endpoints
 
@@ -357,7 +363,7 @@ class LM:
         url = self.backend.url(operation, dialect)
         if url is None:
             raise ConfigError(f"{self.backend.provider.title} has no {operation} endpoint")
-        headers = merge_headers(
+        headers = merge(
             (("Accept", "application/json"), ("User-Agent", USER_AGENT)),
             self.backend.headers(dialect),
         )
@@ -477,15 +483,6 @@ def _is_last(event: Event) -> bool:
 def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Ledger]:
     """Return what was said in another dialect, or by a program in none, as this target takes it."""
     return (request, Ledger(request)) if said_in == target.dialect else repair(request, target)
-
-
-def merge_headers(*groups: Headers) -> Headers:
-    """Return all headers, a later one replacing an earlier one of the same name."""
-    found: dict[str, tuple[str, str]] = {}
-    for group in groups:
-        for name, value in group:
-            found[name.lower()] = (name, value)
-    return tuple(found.values())
 
 
 def _secret(

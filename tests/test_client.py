@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lmtools.client import LM, merge_headers
+from lmtools.client import LM
 from lmtools.errors import (
     AuthError,
     CancelledError,
@@ -424,12 +424,6 @@ def test_a_transport_of_the_callers_is_left_open():
         pass
 
     assert not transport.closed
-
-
-def test_later_headers_replace_earlier_ones_of_the_same_name():
-    merged = merge_headers((("A", "1"), ("B", "2")), (("a", "3"),))
-
-    assert merged == (("a", "3"), ("B", "2"))
 
 
 def test_usage_that_was_not_reported_is_none():

@@ -28,6 +28,7 @@ from lmtools.http1 import (
     find_all,
     head_end,
     keep_alive,
+    merge,
     parse_request_head,
     parse_response_head,
     render_request_head,
@@ -621,3 +622,9 @@ def test_random_bytes_raise_nothing_but_the_declared_errors():
     assert ("parse_request_head", "ok") in outcomes
     assert ("parse_response_head", "ok") in outcomes
     assert ("parse_request_head", "RequestHeadError") in outcomes
+
+
+def test_later_headers_replace_earlier_ones_of_the_same_name():
+    merged = merge((("A", "1"), ("B", "2")), (("a", "3"),))
+
+    assert merged == (("a", "3"), ("B", "2"))

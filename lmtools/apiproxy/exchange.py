@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..client import LM, Call, Stream
 from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
-from ..errors import ApiError, CancelledError, ConfigError, LMError
+from ..errors import CancelledError, ConfigError, LMError
 from ..providers.estimate import estimate_tokens
 from ..types import (
     End,
@@ -26,12 +26,11 @@ from ..types import (
     ThinkingDelta,
     Usage,
     stream_error,
-    to_exception,
 )
 from .inbound import Exchange
 from .log import ExchangeEntry, Log
 from .options import ModelRule, map_model
-from .refuse import loggable
+from .refuse import loggable, stream_refusal
 
 #: Seconds of silence after which a stream gets a ping. Claude Code takes 20 s of silence for a
 #: stall.
@@ -141,29 +140,15 @@ class _Streamed:
     def _relay(self, stream: Stream) -> None:
         for batch in stream.batches():
             last = batch[-1]
-            if (
-                last.type == "error"
-                and not self._begun
-                and not any(map(is_meaningful, batch[:-1]))
-            ):
+            if last.type == "error" and not self._begun and not any(map(is_meaningful, batch[:-1])):
                 assert isinstance(last, StreamError)
-                raise self._refusal(last)
+                raise stream_refusal(last, self._back.lm.backend.provider.name)
             self._held += b"".join([self._encoder.encode(event) for event in batch])
             self._observe(batch)
             if last.type in ("end", "error"):
                 self._finish()
             elif self._begun or any(map(is_meaningful, batch)):
                 self._flush()
-
-    def _refusal(self, event: StreamError) -> LMError:
-        """Return a stream's only event as an exception.
-
-        What broke on the way has no class among the provider's errors; all others are its words.
-        """
-        error = to_exception(event)
-        if type(error) is not ApiError or event.code == ApiError.code:
-            error.provider = self._back.lm.backend.provider.name
-        return error
 
     def _observe(self, batch: list[Event]) -> None:
         for event in (batch[0], batch[-1]):

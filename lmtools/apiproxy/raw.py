@@ -34,13 +34,12 @@ from ..types import (
     StreamError,
     events_from_response,
     stream_error,
-    to_exception,
 )
 from . import exchange
 from .exchange import Back, is_meaningful, note_usage, request_id_headers
 from .inbound import Exchange
 from .log import ExchangeEntry
-from .refuse import loggable
+from .refuse import loggable, stream_refusal
 
 __all__ = ["Left", "Passing", "Reason", "look", "passed_headers", "serve"]
 
@@ -343,6 +342,7 @@ class _Stream:
 
     def __init__(self, asked: _Asked) -> None:
         self._asked = asked
+        self._provider = asked.back.lm.backend.provider.name
         self._http = asked.http
         self._is_plain = asked.passing.passage.is_plain
         self._ear = _Ear(asked)
@@ -361,6 +361,7 @@ class _Stream:
                 if _is_json(self._answer):
                     self._serve_whole(self._answer.read())
                 else:
+                    self._asked.back.lm.refuse_page(self._answer)
                     self._relay(self._answer)
         except CancelledError:
             raise
@@ -395,7 +396,7 @@ class _Stream:
             self._asked.entry.error = f"{last.code}: mid-stream"
             block = self._asked.back.lm.mask(block)
             if not shown:
-                raise to_exception(last)
+                raise stream_refusal(last, self._provider)
         self._held += block if self._renamer is None else self._renamer.rename(block)
         for event in heard:
             if isinstance(event, Start | End):
@@ -446,7 +447,7 @@ class _Stream:
     def _fail(self, error: StreamError) -> None:
         """End with the dialect's terminal error, or with a true status where no 200 went out."""
         if not self._begun:
-            raise to_exception(error)
+            raise stream_refusal(error, self._provider)
         self._asked.entry.error = f"{error.code}: mid-stream"
         self._held += self._encoder.encode(error) + self._encoder.close()
         self._finish()

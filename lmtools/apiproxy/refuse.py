@@ -7,6 +7,7 @@ from ..codecs.base import Codec, Headers
 from ..codecs.text import dumps
 from ..errors import ApiError, LMError, RequestError, api_error, code_for_status, status_for_code
 from ..http1 import find
+from ..types import StreamError, to_exception
 from .inbound import Exchange
 
 
@@ -23,6 +24,17 @@ def as_api_error(error: LMError) -> ApiError:
         request_id=error.request_id,
         param=error.path or None if isinstance(error, RequestError) else None,
     )
+
+
+def stream_refusal(event: StreamError, provider: str) -> ApiError:
+    """Return the error that a stream began with as an exception, for a true status.
+
+    What broke on the way has no class among the errors of providers; all others are its words.
+    """
+    error = to_exception(event)
+    if type(error) is not ApiError or event.code == ApiError.code:
+        error.provider = provider
+    return error
 
 
 def loggable(error: LMError) -> str:

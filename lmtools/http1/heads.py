@@ -10,7 +10,7 @@ from ..errors import ProtocolError, RequestError
 __all__ = [
     "FIELD", "MAX_HEAD", "MAX_HEADERS", "MAX_REQUEST_LINE", "MAX_RESPONSE_HEADERS", "REASONS",
     "Headers", "RequestHead", "RequestHeadError", "ResponseHead", "check_partial_request", "find",
-    "find_all", "framing_headers", "head_end", "parse_request_head", "parse_response_head",
+    "find_all", "framing_headers", "head_end", "merge", "parse_request_head", "parse_response_head",
     "render_request_head", "render_response_head", "words",
 ]  # fmt: skip
 
@@ -100,6 +100,15 @@ def find_all(headers: Headers, name: str) -> list[str]:
     """Return the values of all headers of this name, in wire order."""
     name = name.lower()
     return [value for key, value in headers if key.lower() == name]
+
+
+def merge(*groups: Headers) -> Headers:
+    """Return all headers, a later one replacing an earlier one of the same name."""
+    found: dict[str, tuple[str, str]] = {}
+    for group in groups:
+        for name, value in group:
+            found[name.lower()] = (name, value)
+    return tuple(found.values())
 
 
 def words(headers: Headers, name: str) -> list[str]:
