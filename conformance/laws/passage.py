@@ -18,6 +18,7 @@ from ..corpus import Case
 from ..exchange import Codecs
 
 OTHER_MODEL = 'another "model" \u2013 longer'
+_BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n")
 _WIRES = {"anthropic": "anthropic", "openai_chat": "openai-chat"}
 
 
@@ -115,6 +116,10 @@ def _stream(case: Case, codec: Codec) -> Iterator[str]:
     for size in (1, 7, 512):
         if _through(EventBytes(), case.stream, size) != (whole, last):
             yield f"events depend on how the bytes come ({size} at a time)"
+    reader = EventBytes()
+    blocks = [reader.feed(case.stream[at : at + 7]) for at in range(0, len(case.stream), 7)]
+    if not all(block.endswith(_BLANK_LINES) for block in blocks if block):
+        yield "an event is cut where the bytes came apart"
     if not case.stream.startswith(whole):
         yield "bytes of the stream changed"
     events = exchange.decode(codec, [whole + last], request)

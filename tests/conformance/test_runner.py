@@ -13,8 +13,10 @@ import pytest
 
 from conformance import __main__ as program
 from conformance import corpus, exchange, runner
-from conformance.laws import LAWS
+from conformance.laws import LAWS, passage
+from lmtools.apiproxy import raw
 from lmtools.codecs.base import Incoming, Rendered
+from lmtools.codecs.splice import splice
 from lmtools.errors import RequestError
 from lmtools.sse import SSEEvent
 from lmtools.types import CitationDelta, End, StreamError, TextPart, ThinkingDelta, ToolCallPart
@@ -246,6 +248,8 @@ PLANTED: list[tuple[str, str, exchange.Codecs, str]] = [
     ("L8", "anthropic/fields/request-cache", silent("openai_chat"), "neither in the target nor named"),
     ("L8", "openai_chat/fields/all", silent("anthropic"), "neither in the target nor named"),
     ("L8", "openai_chat/fields/all", parsing("openai_chat", "parse_request", without("seed")), "seed"),
+    ("L9", "anthropic/fields/all", rendering("anthropic", "render_request", sort_keys), "sent raw, unlike the codec"),
+    ("L9", "openai_chat/answers/text", rendering("openai_chat", "render_response", pop("system_fingerprint")), "answered raw, unlike the codec"),
     ("L10", "anthropic/streams/text", streaming("anthropic", "stream_encoder", NeverStops), "ends with message_stop"),
     ("L10", "openai_chat/streams/text", streaming("openai_chat", "stream_encoder", NeverStops), "ends with [DONE]"),
     ("L10", "openai_chat/streams/text", streaming("anthropic", "stream_encoder", RepeatsItself), "as anthropic, whole"),
@@ -291,6 +295,45 @@ def test_chunking_goes_red_for_a_reader_that_takes_every_chunk_for_whole_frames(
 
     assert failure is not None
     assert any("split at byte" in problem for problem in failure.problems)
+
+
+#: (case, what of the passage is replaced, by what, words of the report)
+PASSAGE_BUGS: list[tuple[str, str, Callable[..., Any], str]] = [
+    ("anthropic/fields/all", "raw.splice", lambda text, edits: json.dumps(json.loads(text)), "sent raw, unlike"),
+    ("openai_chat/fields/all", "raw.splice", lambda text, edits: splice(json.dumps(json.loads(text)), []), "sent raw, unlike"),
+    ("openai_chat/answers/text", "passage.rename_answer", lambda body, model: json.dumps({**json.loads(body), "model": model}, indent=2).encode(), "more than the model's value"),
+    ("anthropic/answers/text", "passage.rename_answer", lambda body, model: body, "model"),
+    ("anthropic/streams/text", "passage.Renamer.rename", lambda self, block: block, "model"),
+    ("openai_chat/streams/text", "passage.Renamer.rename", lambda self, block: block.replace(b"Hello", b"Bye"), "differs"),
+    ("anthropic/streams/text", "passage.EventBytes.feed", lambda self, chunk: chunk, "an event is cut"),
+]  # fmt: skip
+PLACES = {"raw": raw, "passage": passage}
+
+
+@pytest.mark.parametrize(("case", "place", "bug", "words"), PASSAGE_BUGS, ids=lambda v: str(v)[:30])
+def test_l9_goes_red_for_a_bug_of_the_fast_path(
+    case: str, place: str, bug: Callable[..., Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, *path = place.split(".")
+    owner: Any = PLACES[module]
+    for name in path[:-1]:
+        owner = getattr(owner, name)
+    monkeypatch.setattr(owner, path[-1], bug)
+
+    failure = runner.check(LAW["L9"], CASES[case], CODECS)
+
+    assert failure is not None
+    assert words in "\n".join(failure.problems)
+
+
+def test_l9_goes_red_when_a_listener_is_spared_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = replace(passage.passage_named("anthropic"), is_plain=lambda block: b"delta" in block)
+    monkeypatch.setattr(passage, "passage_named", lambda _: deaf)
+
+    failure = runner.check(LAW["L9"], CASES["anthropic/streams/text"], CODECS)
+
+    assert failure is not None
+    assert "a listener hears" in failure.problems[0]
 
 
 def test_parity_goes_red_when_the_stream_loses_what_the_whole_answer_has() -> None:
