@@ -146,14 +146,14 @@ def trim_prefill(request: Request, target: Target, ledger: Ledger) -> Request:
     last = request.messages[-1] if request.messages else None
     if target.dialect != "anthropic" or last is None or last.role != "assistant":
         return request
-    part = last.parts[-1] if last.parts else None
-    if not isinstance(part, TextPart) or part.text == part.text.rstrip():
+    j = next((j for j in reversed(range(len(last.parts))) if _is_said(last.parts[j])), -1)
+    part = last.parts[j] if j >= 0 else None
+    if not isinstance(part, TextPart | RefusalPart) or part.text == part.text.rstrip():
         return request
     ledger.lose_value(part, "substituted", "sent without the white space at its end")
     trimmed = ledger.change(part, text=part.text.rstrip())
-    message = ledger.change(last, parts=(*last.parts[:-1], trimmed))
-    messages = (*request.messages[:-1], message)
-    return replace(request, messages=messages)
+    parts = (*last.parts[:j], trimmed, *last.parts[j + 1 :])
+    return with_messages(request, (*request.messages[:-1], with_parts(last, parts, ledger)))
 
 
 def ask_for_answer(request: Request, target: Target, ledger: Ledger) -> Request:

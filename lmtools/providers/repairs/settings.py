@@ -102,10 +102,13 @@ def _begins_with_thinking(message: Message, target: Target) -> bool:
 
 
 def fit_budget(request: Request, target: Target, ledger: Ledger) -> Request:
-    """Let a thinking budget stand between its least value and ``max_tokens``."""
+    """Let a thinking budget stand between its least value and ``max_tokens``, or nowhere."""
     wanted, limit = request.reasoning, request.max_tokens
-    if wanted is None or wanted.budget is None or not thinks(request, target):
+    if target.dialect != "anthropic" or wanted is None or wanted.budget is None:
         return request
+    if not thinks(request, target):
+        ledger.lose("reasoning.budget", "dropped", "thinking is off")
+        return replace(request, reasoning=replace(wanted, budget=None))
     if limit is not None and limit <= _LEAST_BUDGET:
         ledger.lose("reasoning", "dropped", f"no budget of {_LEAST_BUDGET} fits below {limit}")
         return replace(request, reasoning=_without_thinking(wanted, target))
