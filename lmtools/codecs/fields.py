@@ -154,6 +154,21 @@ def note(opaque: tuple[Opaque, ...], dialect: str, kind: str, name: str) -> Json
     return None if data is None else data.get(name)
 
 
+#: Headers that say how one wire is spoken, and nothing of what is asked: never a loss.
+_PROTOCOL_HEADERS = frozenset({"anthropic-version"})
+
+
+def report_headers(opaque: Iterable[Opaque], dialect: str, losses: Losses) -> None:
+    """Record a loss for every header of a request that another dialect owns."""
+    for item in opaque:
+        if item.kind == "headers" and item.dialect != dialect:
+            losses += [
+                Loss(f"headers.{name}", "dropped", f"a header of {item.dialect}")
+                for name in item.data
+                if name not in _PROTOCOL_HEADERS
+            ]
+
+
 def report_foreign(
     opaque: Iterable[Opaque],
     dialect: str,

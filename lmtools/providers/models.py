@@ -85,6 +85,8 @@ _EFFORT = frozenset({"effort"})
 _CLAUDE_46 = frozenset({"low", "medium", "high", "max"})
 _CLAUDE_47 = frozenset({"low", "medium", "high", "xhigh", "max"})
 _BUDGET = frozenset({"enabled", "disabled"})
+#: Families that answer 400 to ``thinking: {type: disabled}`` (AWS's page on adaptive thinking).
+_ALWAYS_THINKING = frozenset({"claude-fable", "claude-mythos"})
 
 
 def _claude(read: ModelName) -> Facts:
@@ -93,7 +95,9 @@ def _claude(read: ModelName) -> Facts:
     if version >= (4, 7):
         # From 4.7 on, sampling fields and budgets are answered with 400.
         found["sampling"] = False
-        found["thinking"] = frozenset({"adaptive", "disabled", "effort"})
+        found["thinking"] = frozenset({"adaptive", "effort"})
+        if read.family not in _ALWAYS_THINKING:
+            found["thinking"] |= {"disabled"}
         found["efforts"] = _CLAUDE_47
     elif version >= (4, 6):
         found["thinking"] = _BUDGET | {"adaptive", "effort"}

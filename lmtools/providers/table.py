@@ -65,6 +65,8 @@ OPENAI = Provider(
         "stream_usage": True,
         "developer": False,
         "reasoning_field": "reasoning_content",
+        # Of a server that nobody described, only the three old words are sure.
+        "effort_map": {"minimal": "low", "xhigh": "high", "max": "high"},
         "name_rule": r"^[a-zA-Z0-9_-]{1,64}$",
         "refuses": frozenset({"custom_tools"}),
     },

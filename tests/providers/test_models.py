@@ -143,3 +143,11 @@ def test_facts_hold_only_in_the_makers_own_dialect():
     """A Claude behind a Chat endpoint is translated by rules that nobody here knows."""
     assert facts("claude-opus-4-7", "openai_chat") == {}
     assert facts("gpt-5", "anthropic") == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "has_switch"),
+    [("claude-fable-5-1", False), ("claude-mythos-5", False), ("claude-opus-4-7", True)],
+)
+def test_thinking_is_switched_off_only_where_there_is_a_switch(model, has_switch):
+    assert ("disabled" in facts(model, "anthropic")["thinking"]) is has_switch

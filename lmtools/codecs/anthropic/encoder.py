@@ -24,6 +24,7 @@ from ...types import (
     Delta,
     End,
     Event,
+    Json,
     JsonObject,
     Opaque,
     OpaqueDelta,
@@ -171,7 +172,7 @@ class Encoder:
             self._once((content.dialect, content.kind), content.kind, "dropped", "a foreign event")
             return b""
         kind = content.data.get("type")
-        if content.kind not in ("ping", "event") or not isinstance(kind, str) or kind in _GRAMMAR:
+        if content.kind not in ("ping", "event") or not _is_event_name(kind):
             self._once((NAME, content.kind), content.kind, "dropped", "out of its place")
             return b""
         return self._started() + encode_event(dumps(content.data), kind)
@@ -215,16 +216,28 @@ class Encoder:
         return frame(render_error_event(event), event.wire)
 
     def _report(self, opaque: Iterable[Opaque], path: str) -> None:
-        """Report what other dialects own, each kind once."""
+        """Report what other dialects own, each key once."""
         for item in opaque:
-            if item.dialect != NAME and (item.dialect, item.kind, path) not in self._seen:
-                self._seen.add((item.dialect, item.kind, path))
-                report_foreign((item,), NAME, path, self._to.losses)
+            if item.dialect == NAME:
+                continue
+            said = (item.dialect, item.kind, path, *item.data.get("rest", ()))
+            if said in self._seen:
+                continue
+            self._seen.add(said)
+            fresh: Losses = []
+            report_foreign((item,), NAME, path, fresh)
+            for loss in fresh:
+                self._once((item.dialect, loss.path), loss.path, loss.action, loss.reason)
 
     def _once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
         if key not in self._seen:
             self._seen.add(key)
             self._to.lose(path, action, reason)
+
+
+def _is_event_name(kind: Json) -> bool:
+    """Tell whether an event of that type may stand anywhere in a stream."""
+    return kind.__class__ is str and kind not in _GRAMMAR and len(kind.splitlines()) == 1
 
 
 def _as_delta(event: PartDelta) -> Delta:

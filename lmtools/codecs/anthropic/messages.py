@@ -30,8 +30,10 @@ def split_system(request: Request, to: Rendering) -> tuple[Json, list[Placed]]:
         while count < len(placed) and _belongs_on_top(placed[count][1], request, to):
             count += 1
     head, rest = placed[:count], placed[count:]
+    has_system = _has_system(request)
     for i, message in head:
-        _report_message(message, f"messages[{i}]", request, to)
+        _report_message(message, f"messages[{i}]", to)
+        _report_role(message, f"messages[{i}]", has_system, to)
         for key in data_of(message.opaque, "message").get("rest", {}):
             to.lose(f"messages[{i}].{key}", "dropped", "the top-level system has no place for it")
     if len(head) == 1:
@@ -57,25 +59,37 @@ def _takes_system(request: Request, to: Rendering) -> bool:
     return to.target.system == "first" and _SYSTEM_BETA in headers.get("anthropic-beta", "")
 
 
-def _report_message(message: Message, path: str, request: Request, to: Rendering) -> None:
+def _has_system(request: Request) -> bool:
+    return any(message.role == "system" for message in request.messages)
+
+
+def _report_role(message: Message, path: str, has_system: bool, to: Rendering) -> None:
+    """Report a developer message among system ones: nothing tells them apart any more."""
+    if message.role == "developer" and has_system:
+        to.lose(f"{path}.role", "substituted", "anthropic has no developer role; sent as system")
+
+
+def _report_message(message: Message, path: str, to: Rendering) -> None:
     if message.name is not None:
         to.lose(f"{path}.name", "dropped", "anthropic messages have no name")
-    if message.role == "developer" and any(m.role == "system" for m in request.messages):
-        to.lose(f"{path}.role", "substituted", "anthropic has no developer role; sent as system")
     report_foreign(message.opaque, NAME, path, to.losses)
 
 
 def render_messages(request: Request, placed: Sequence[Placed], to: Rendering) -> list[JsonObject]:
     out: list[JsonObject] = []
     turn: Message | None = None
+    has_system = _has_system(request)
     for i, message in placed:
         path = f"messages[{i}]"
-        _report_message(message, path, request, to)
+        _report_message(message, path, to)
         if turn is not None and _shares_turn(turn, message):
             out[-1]["content"] += render_blocks(message.parts, f"{path}.parts", to)
             continue
         turn = message if _holds_results(message) else None
-        out.append(_render_message(message, path, request, to))
+        role = _role(message, path, request, to)
+        if role == "system":
+            _report_role(message, path, has_system, to)
+        out.append(_render_message(message, path, role, to))
     return out
 
 
@@ -93,14 +107,20 @@ def _shares_turn(turn: Message, message: Message) -> bool:
     return _holds_results(message) and "tool" in (turn.role, message.role)
 
 
-def _render_message(message: Message, path: str, request: Request, to: Rendering) -> JsonObject:
-    role = "user" if message.role == "tool" else message.role
-    if role in _SYSTEM_ROLES:
-        role = "system"
-        if not _takes_system(request, to):
-            role = "user"
-            reason = "this target takes a system message at the start only; sent as user"
-            to.lose(f"{path}.role", "substituted", reason)
+def _role(message: Message, path: str, request: Request, to: Rendering) -> str:
+    """Return the role on the wire."""
+    if message.role == "tool":
+        return "user"
+    if message.role not in _SYSTEM_ROLES:
+        return message.role
+    if _takes_system(request, to):
+        return "system"
+    reason = "this target takes a system message at the start only; sent as user"
+    to.lose(f"{path}.role", "substituted", reason)
+    return "user"
+
+
+def _render_message(message: Message, path: str, role: str, to: Rendering) -> JsonObject:
     content: Json
     if _holds_results(message):
         content = render_blocks(message.parts, f"{path}.parts", to)

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import RequestError
 from ...types import Json, JsonObject, Message, Opaque, Request, Tool, find_opaque
 from ..base import Headers, Incoming, Rendered, Target
-from ..fields import Fields, report_foreign, restore, wrong
+from ..fields import Fields, report_foreign, report_headers, restore, wrong
 from ..names import wire_names
 from .content import parse_content
 from .messages import render_messages, split_system
@@ -312,10 +312,7 @@ def _report_unsaid(request: Request, to: Rendering) -> None:
     if request.n is not None and request.n != 1:
         to.lose("n", "clamped", "anthropic gives one answer")
     report_foreign(request.opaque, NAME, "", to.losses)
-    for item in request.opaque:
-        if item.kind == "headers" and item.dialect != NAME:
-            for name in item.data:
-                to.lose(f"headers.{name}", "dropped", f"a header of {item.dialect}")
+    report_headers(request.opaque, NAME, to.losses)
 
 
 def _finish(request: Request, body: JsonObject, to: Rendering) -> Rendered:

@@ -249,7 +249,7 @@ class Decoder:
             return [_with_wire(events[0], wire), *events[1:]]
         if finished and not self._finish_wire:
             self._finish_wire = wire
-            return []
+            return events
         data = wire[0].data
         if any(_says(held) for held in data.values()):
             return [OpaqueDelta(wire[0]), *events]

@@ -8,7 +8,6 @@ or null on an assistant's message that holds calls).
 from __future__ import annotations
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable
 
 from ...errors import RequestError
@@ -323,7 +322,7 @@ class PartRenderer:
         """OpenAI takes PDF as files; a text goes as text, under its name."""
         try:
             text = b64decode(part.data or "", validate=True).decode()
-        except (Base64Error, UnicodeDecodeError):
+        except ValueError:
             return self._placeholder(part, path, "the document's data is not base64 of UTF-8")
         self.lose(path, "substituted", "Chat takes text documents as text")
         return {"type": "text", "text": f"{part.name}:\n{text}" if part.name else text}

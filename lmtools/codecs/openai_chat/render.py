@@ -13,7 +13,7 @@ from ...types import (
     ToolsPart,
 )
 from ..base import Loss, Losses, Rendered, Target
-from ..fields import report_foreign
+from ..fields import report_foreign, report_headers
 from ..names import WireNames, wire_names
 from .conversation import ConversationRenderer
 from .requests import (
@@ -102,10 +102,7 @@ class _Renderer:
     def _report(self) -> None:
         request = self._request
         report_foreign(request.opaque, NAME, "", self._losses)
-        for item in request.opaque:
-            if item.kind == "headers" and item.dialect != NAME:
-                for key in item.data:
-                    self._lose(f"headers.{key}", "dropped", f"a header of {item.dialect}")
+        report_headers(request.opaque, NAME, self._losses)
         if request.cache is not None:
             self._lose("cache", "dropped", "Chat servers cache prefixes by themselves")
         if request.previous_response_id is not None:
@@ -275,26 +272,32 @@ class _Renderer:
         return None
 
     def _budget_effort(self, budget: int) -> str | None:
+        if not self._takes_effort():
+            self._lose("reasoning", "dropped", "the model takes no effort")
+            return None
         word = next((word for most, word in _BUDGET_EFFORTS if budget <= most), "xhigh")
         if self._target.efforts is None and word == "xhigh":
             # Of a server that nobody described, only the three old words are sure.
             word = "high"
-        if self._takes_effort():
-            self._lose("reasoning", "substituted", f"Chat has no budgets; about effort {word}")
-        return self._known_effort(word, "reasoning")
+        word = self._mapped(word)
+        self._lose("reasoning", "substituted", f"Chat has no budgets; about effort {word}")
+        return word
 
     def _known_effort(self, word: str, path: str) -> str | None:
-        target = self._target
         if not self._takes_effort():
             self._lose(path, "dropped", "the model takes no effort")
             return None
-        if target.efforts is None or word in target.efforts:
-            mapped = word if target.efforts else target.effort_map.get(word, word)
-        else:
-            mapped = target.effort_map.get(word) or _nearest(word, target.efforts)
+        mapped = self._mapped(word)
         if mapped != word:
             self._lose(path, "substituted", f"the model does not know {word}; sent {mapped}")
         return mapped
+
+    def _mapped(self, word: str) -> str:
+        """Return the word, or the nearest that the model knows."""
+        efforts, near = self._target.efforts, self._target.effort_map
+        if efforts is None:
+            return near.get(word, word)
+        return word if word in efforts else near.get(word) or _nearest(word, efforts)
 
     # The rest
 

@@ -58,7 +58,7 @@ REASONING = [
     (Reasoning("enabled", budget=24576), {}, "high", [("reasoning", "substituted")]),
     (Reasoning("enabled", budget=31999), {}, "high", [("reasoning", "substituted")]),
     (Reasoning("enabled", budget=31999), {"efforts": ALL_EFFORTS}, "xhigh", [("reasoning", "substituted")]),
-    (Reasoning("enabled", budget=31999), {"efforts": OLD_EFFORTS, "effort_map": {"xhigh": "high"}}, "high", [("reasoning", "substituted"), ("reasoning", "substituted")]),
+    (Reasoning("enabled", budget=31999), {"efforts": OLD_EFFORTS, "effort_map": {"xhigh": "high"}}, "high", [("reasoning", "substituted")]),
     (Reasoning("enabled", budget=1024), {"efforts": frozenset()}, None, [("reasoning", "dropped")]),
     (Reasoning("adaptive"), {}, None, [("reasoning.mode", "dropped")]),
     (Reasoning("adaptive", effort="high", budget=5), {}, "high", [("reasoning.mode", "substituted"), ("reasoning.budget", "dropped")]),
