@@ -29,12 +29,34 @@ _Placed = tuple[int, Part | None]
 
 def pair_results(request: Request, target: Target, ledger: Ledger) -> Request:
     """Let the results of a turn stand first after it, all together, in the order of its calls."""
-    answers, strays = _match(request.messages)
-    if not answers and not strays:
+    if _is_paired(request.messages):
         return request
+    answers, strays = _match(request.messages)
     placed = _in_order(request.messages, answers, strays, target, ledger)
     messages = _one_turn(_grouped(placed, request.messages, ledger), ledger)
     return with_messages(request, messages)
+
+
+def _is_paired(messages: tuple[Message, ...]) -> bool:
+    """Tell whether nothing is to be done, as in nearly every conversation.
+
+    It only spares the work: what it does not see through is looked at in full.
+    """
+    waiting: list[str] = []
+    for message in messages:
+        if waiting and (message.role == "assistant" or not message.parts):
+            return False
+        for part in message.parts:
+            if isinstance(part, ToolResultPart):
+                if message.role == "assistant" or not waiting or waiting.pop() != part.id:
+                    return False
+            elif waiting:
+                return False
+        if waiting and message.role == "user":
+            return False
+        if message.role == "assistant":
+            waiting = [part.id for part in message.parts if isinstance(part, ToolCallPart)][::-1]
+    return not waiting
 
 
 def _match(messages: tuple[Message, ...]) -> tuple[dict[_Key, _Key | None], set[_Key]]:
@@ -92,14 +114,10 @@ def _in_order(
             if (i, j) in answers:
                 found = answers[i, j]
                 furthest = max(furthest, found or furthest)
-                yield (
-                    (-1, _no_result(part, target, ledger))
-                    if found is None
-                    else (
-                        found[0],
-                        messages[found[0]].parts[found[1]],
-                    )
-                )
+                if found is None:
+                    yield -1, _no_result(part, target, ledger)
+                else:
+                    yield found[0], messages[found[0]].parts[found[1]]
 
 
 def _no_result(call: Part, target: Target, ledger: Ledger) -> ToolResultPart:

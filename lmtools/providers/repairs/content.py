@@ -24,6 +24,7 @@ from .ledger import Ledger, with_messages, with_parts
 
 _BILLING = "x-anthropic-billing-header:"
 _SYSTEM = ("system", "developer")
+_TEXTS = (TextPart, RefusalPart)
 #: What a user says in whose place nothing stands.
 CONTINUE = "[continue]"
 
@@ -122,7 +123,7 @@ def _without_blank_content(result: ToolResultPart, ledger: Ledger) -> ToolResult
 
 
 def _is_blank(part: Part) -> bool:
-    return isinstance(part, TextPart | RefusalPart) and not part.text.strip()
+    return isinstance(part, _TEXTS) and not part.text.strip()
 
 
 def _is_said(part: Part) -> bool:
@@ -148,7 +149,7 @@ def trim_prefill(request: Request, target: Target, ledger: Ledger) -> Request:
         return request
     j = next((j for j in reversed(range(len(last.parts))) if _is_said(last.parts[j])), -1)
     part = last.parts[j] if j >= 0 else None
-    if not isinstance(part, TextPart | RefusalPart) or part.text == part.text.rstrip():
+    if not isinstance(part, _TEXTS) or part.text == part.text.rstrip():
         return request
     ledger.lose_value(part, "substituted", "sent without the white space at its end")
     trimmed = ledger.change(part, text=part.text.rstrip())
