@@ -92,7 +92,8 @@ class Encoder:
         if (
             event.__class__ is TextDelta
             and self._framing.open == (event.part_index, "text")
-            and not (event.wire or event.opaque or event.logprobs)
+            and not (event.opaque or event.logprobs)
+            and (not event.wire or self._says_nothing_new(event.wire))
         ):
             return self._block.text(event.text)
         match event:
@@ -220,7 +221,7 @@ class Encoder:
         for item in opaque:
             if item.dialect == NAME:
                 continue
-            said = (item.dialect, item.kind, path, *item.data.get("rest", ()))
+            said = _keys_of(item, path)
             if said in self._seen:
                 continue
             self._seen.add(said)
@@ -229,10 +230,18 @@ class Encoder:
             for loss in fresh:
                 self._once((item.dialect, loss.path), loss.path, loss.action, loss.reason)
 
+    def _says_nothing_new(self, wire: tuple[Opaque, ...]) -> bool:
+        """Tell whether what stands beside a frame is another dialect's and was reported before."""
+        return all(o.dialect != NAME and _keys_of(o, "") in self._seen for o in wire)
+
     def _once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
         if key not in self._seen:
             self._seen.add(key)
             self._to.lose(path, action, reason)
+
+
+def _keys_of(item: Opaque, path: str) -> tuple[str, ...]:
+    return (item.dialect, item.kind, path, *item.data.get("rest", ()))
 
 
 def _is_event_name(kind: Json) -> bool:

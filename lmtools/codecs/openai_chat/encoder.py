@@ -67,7 +67,7 @@ class Encoder:
         self._started = self._done = False
         self._start = Start()
         self._fields: JsonObject = {}
-        self._head = self._call_head = self._tail = ""
+        self._delta_head = self._head = self._call_head = self._tail = ""
         self._reported: set[str] = set()
         self._paths: dict[tuple[str, int], str] = {}
         self._kinds: set[str] = set()
@@ -205,6 +205,7 @@ class Encoder:
         fields = dumps(self._fields)[:-1]
         usage = ',"usage":null' if self._asked else ""
         delta = f'data: {fields},"choices":[{{"index":0,"delta":{{'
+        self._delta_head = delta
         self._head = f'{delta}"content":'
         self._call_head = f'{delta}"tool_calls":[{{"index":'
         self._tail = f'}},"finish_reason":null}}]{usage}}}\n\n'
@@ -245,6 +246,8 @@ class Encoder:
 
     def _on_thinking(self, event: ThinkingDelta) -> list[str]:
         first = ("thinking", event.part_index) not in self._paths
+        if event.text and not (first or event.wire or event.opaque):
+            return [f"{self._delta_head}{dumps(self._reasoning)}:{dumps(event.text)}{self._tail}"]
         joined = first and "thinking" in self._kinds
         path = self._path("thinking", event.part_index)
         self._report(event.opaque, path)
