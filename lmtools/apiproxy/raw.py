@@ -127,10 +127,10 @@ def reason_to_leave(
     named = [name for name in passage.limits if name in values]
     renamed = target.limits_field is not None and named not in ([], [target.limits_field])
     checks = (
-        (values.get("stream", False) not in (True, False, None), Reason.ODD_STREAM),
+        (not isinstance(values.get("stream"), bool | None), Reason.ODD_STREAM),
         (target.framing != "sse", Reason.OTHER_FRAMING),
         (not target.developer and _has_developer(values.get("messages")), Reason.DEVELOPER),
-        (bool(target.refuses) and _has_refused(body, target), Reason.REFUSED_FIELD),
+        (bool(target.refuses & (values.keys() | passage.uses(values))), Reason.REFUSED_FIELD),
         (not target.stop and values.get(passage.stops) is not None, Reason.STOP),
         (target.default_max_tokens is not None and not limits, Reason.NO_LIMIT),
         (renamed and (len(named) > 1 or not limits), Reason.ODD_LIMIT),
@@ -144,11 +144,6 @@ def _has_developer(messages: Json) -> bool:
     return isinstance(messages, list) and any(
         isinstance(message, dict) and message.get("role") == "developer" for message in messages
     )
-
-
-def _has_refused(body: bytes, target: Target) -> bool:
-    """Tell whether a refused field may be in the body, at whatever depth."""
-    return b"\\u" in body or any(name.encode() in body for name in target.refuses)
 
 
 def _edits(held: dict[str, Member], passage: Passage, target: Target) -> list[Edit]:

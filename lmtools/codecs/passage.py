@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import ConfigError, ProtocolError
+from ..types import JsonObject
 from .splice import Edit, find, members, splice
 from .text import dumps
 
@@ -26,6 +27,7 @@ class Passage:
     ``needs_limit``   a body without any of them is refused
     ``stops``         the field that holds stop sequences
     ``not_empty``     lists that servers refuse when they are empty
+    ``uses``          what of ``Target.refuses`` a body has in it, its top-level keys aside
     ``model``         where an event of a stream names the model
     ``opening``       only events that hold these bytes name it; None: each does
     ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
@@ -37,6 +39,7 @@ class Passage:
     needs_limit: bool
     stops: str
     not_empty: frozenset[str]
+    uses: Callable[[JsonObject], frozenset[str]]
     model: tuple[str, ...]
     opening: bytes | None
     is_plain: Callable[[bytes], bool]
@@ -61,6 +64,25 @@ def _plain_chunks(block: bytes) -> bool:
     )
 
 
+def _uses_nothing(_: JsonObject) -> frozenset[str]:
+    return frozenset()
+
+
+#: ``openai_chat.tools.CUSTOM_TOOLS``, without an import of that package for all dialects.
+_CUSTOM_TOOLS = frozenset({"custom_tools"})
+
+
+def _uses_custom_tools(body: JsonObject) -> frozenset[str]:
+    """Custom tools are offered at the top, and called in messages."""
+    lists = [body.get("tools")]
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        lists += [m.get("tool_calls") for m in messages if isinstance(m, dict)]
+    found = (item for listed in lists if isinstance(listed, list) for item in listed)
+    has_custom = any(isinstance(item, dict) and item.get("type") == "custom" for item in found)
+    return _CUSTOM_TOOLS if has_custom else frozenset()
+
+
 _PASSAGES = {
     "anthropic": Passage(
         headers=frozenset({"anthropic-beta", "anthropic-version"}),
@@ -68,6 +90,7 @@ _PASSAGES = {
         needs_limit=True,
         stops="stop_sequences",
         not_empty=frozenset(),
+        uses=_uses_nothing,
         model=("message", "model"),
         opening=b"message_start",
         is_plain=_plain_messages,
@@ -79,6 +102,7 @@ _PASSAGES = {
         stops="stop",
         # OpenAI: "[] is too short - 'tools'".
         not_empty=frozenset({"tools", "functions"}),
+        uses=_uses_custom_tools,
         model=("model",),
         opening=None,
         is_plain=_plain_chunks,
