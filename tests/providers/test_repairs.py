@@ -10,6 +10,7 @@ from lmtools.client import LM
 from lmtools.codecs import anthropic, openai_chat
 from lmtools.codecs.base import Incoming, Loss, Target
 from lmtools.providers import open_backend, provider_named, repair
+from lmtools.providers.repairs import calls
 from lmtools.transport import MockResponse, MockTransport
 from lmtools.types import (
     BuiltinCallPart,
@@ -178,7 +179,10 @@ def test_blank_stop_sequences_are_left_out_for_anthropic_alone():
 
     assert body["stop_sequences"] == ["END"]
     assert losses == ["stop[0] dropped"]
-    assert repair(Request("m", (Message.user("a"),), stop=("\n",)), GPT)[0].stop == ("\n",)
+    chat = target("openai", "gpt-4.1")
+    repaired, ledger = repair(Request("m", (Message.user("a"),), stop=("\n", "")), chat)
+    assert repaired.stop == ("\n",)
+    assert [loss.path for loss in ledger.losses] == ["stop[1]"]
 
 
 def test_an_orphan_of_an_anthropic_history_is_repaired_for_openai():
@@ -315,14 +319,16 @@ def test_an_id_that_another_one_was_given_is_changed_itself():
     assert losses[1:] == ["messages[3].parts[0].id substituted"]
 
 
-def test_many_uses_of_one_id_take_linear_time():
-    turns = [m for _ in range(3000) for m in (called("a"), result("a"))]
+def test_many_uses_of_one_id_take_linear_work(monkeypatch):
+    asked = []
+    wire_id = calls.wire_id
+    monkeypatch.setattr(calls, "wire_id", lambda *a: asked.append(1) or wire_id(*a))
+    turns = [m for _ in range(300) for m in (called("a"), result("a"))]
 
     body, _ = from_chat([ASK, *turns])
 
-    assert (
-        len({m["content"][0]["id"] for m in body["messages"] if m["role"] == "assistant"}) == 3000
-    )
+    assert len({m["content"][0]["id"] for m in body["messages"] if m["role"] == "assistant"}) == 300
+    assert len(asked) <= 2 * 300
 
 
 def test_results_stand_in_the_order_of_their_calls():
@@ -486,17 +492,23 @@ def test_sampling_that_thinking_takes_stays():
     assert repair(request, target("anthropic", "claude-opus-4-6"))[0] is request
 
 
+def test_an_effort_in_anthropics_own_words_asks_for_no_thinking():
+    asked = {"model": "m", "max_tokens": 9, "messages": [ASK], "output_config": {"effort": "low"}}
+    request = anthropic.parse_request(Incoming({**asked, "temperature": 0.5}))
+
+    assert repair(request, target("anthropic", "claude-opus-4-6"))[0] is request
+
+
 def test_losses_of_the_codec_name_the_request_as_it_was_asked():
     """Messages that a repair put in or took out do not shift the paths that a client reads."""
     late = {"role": "system", "content": "s", "name": "n"}
-    blank = {"role": "user", "content": ""}
-    asked = [ASK, called("a"), blank, {"role": "assistant", "content": "b"}, late, ASK]
-    request = openai_chat.parse_request(Incoming({"model": "m", "messages": asked}))
-    repaired, ledger = repair(request, SONNET)
-    rendered = anthropic.render_request(repaired, SONNET)
+    asked = [ASK, called("a"), {"role": "assistant", "content": "b"}, late, ASK]
+    request = openai_chat.parse_request(Incoming({"model": SONNET.model, "messages": asked}))
+    with LM("anthropic", transport=MockTransport(lambda _: MockResponse())) as lm:
+        call = lm.render(request, said_in="openai_chat")
 
-    paths = [loss.path for loss in ledger.restate(rendered.losses, repaired)]
-    assert {"messages[4].role", "messages[4].name"} <= set(paths)
+    assert {"messages[3].role", "messages[3].name"} <= {loss.path for loss in call.losses}
+    repaired, ledger = repair(request, SONNET)
     added = [Loss("messages[2].parts[0].is_error", "emulated", ""), Loss("stop", "dropped", "")]
     assert [loss.path for loss in ledger.restate(added, repaired)] == ["messages", "stop"]
 
