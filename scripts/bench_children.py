@@ -28,7 +28,7 @@ class _Interrupt:
         self._came = False
         self._raised = False
 
-    def __call__(self, number: int = 0, frame: FrameType | None = None) -> None:
+    def __call__(self, *_: int | FrameType | None) -> None:
         self._came = True
         self.check()
 

@@ -82,7 +82,8 @@ def machine_line(machine: Mapping[str, Any]) -> str:
     load = ", ".join(f"{value:.1f}" for value in machine["load"])
     return (
         f"{machine['date']}, Python {machine['python']}, {machine['system']}, "
-        f"{machine['cores']} cores, load average before {load}; medians of {machine['rounds']} rounds."
+        f"{machine['cores']} cores, load average before {load}; "
+        f"medians of {machine['rounds']} rounds."
     )
 
 

@@ -578,6 +578,8 @@ def test_a_body_over_the_limit_is_refused_before_its_bytes():
     with pytest.raises(BodyTooLargeError):
         read(CHUNKED, b"6\r\nabcdef\r\n5\r\n", limit=10)
     with pytest.raises(BodyTooLargeError):
+        read(CHUNKED, b"6\r\nabcdef\r\n5\r\nghijk\r\n0\r\n\r\n", limit=10)
+    with pytest.raises(BodyTooLargeError):
         read(CHUNKED, b"ffffffffffffffff\r\n", limit=10)
     with pytest.raises(BodyTooLargeError):
         read(Framing("eof"), b"abcdef", b"ghijk", limit=10)

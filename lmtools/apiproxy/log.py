@@ -141,7 +141,10 @@ class Log:
     def write(self, level: str, message: str, values: Iterable[tuple[str, Value]] = ()) -> None:
         if not self.shows(level):
             return
-        held = [(name, _masked(value)) for name, value in values if value is not None]
+        held: list[tuple[str, Value]] = [pair for pair in values if pair[1] is not None]
+        # One search over all of them: a line of an exchange hardly ever holds a suspect.
+        if _SUSPECT.search("\n".join([value for _, value in held if isinstance(value, str)])):
+            held = [(name, _masked(value)) for name, value in held]
         line = self._render(_timestamp(self._clock()), level, mask(message), held)
         with self._lock:
             try:
@@ -205,8 +208,15 @@ def _escaped(char: str) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
+_last_second = (-1, "")
+
+
 def _timestamp(now: float) -> str:
-    """Return UTC with milliseconds, as RFC 3339 writes it."""
+    """Return UTC with milliseconds, as RFC 3339 writes it; the text of a second is made once."""
+    global _last_second  # noqa: PLW0603 - a pair that is replaced whole needs no lock
     seconds = int(now)
-    base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{base}.{int((now - seconds) * 1000):03}Z"
+    second, text = _last_second
+    if second != seconds:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _last_second = (seconds, text)
+    return f"{text}.{int((now - seconds) * 1000):03}Z"

@@ -41,6 +41,18 @@ def test_a_json_line_holds_the_same():
     }
 
 
+def test_each_line_has_its_own_time():
+    """The text of a second is kept for the lines in it, and for no others."""
+    stream, times = io.StringIO(), iter((NOON, NOON + 0.5, NOON + 1, NOON))
+    log = Log("info", "text", stream, clock=lambda: next(times))
+
+    for _ in range(4):
+        log.info("x")
+
+    shown = [line.split("T12:00:")[1].split()[0] for line in stream.getvalue().splitlines()]
+    assert shown == ["00.250Z", "00.750Z", "01.250Z", "00.250Z"]
+
+
 FORGERIES = [
     "/x\n2025-03-01T12:00:00.250Z ERROR forged",
     "/x\r\x1b[31mred",
