@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..client import FINISH_S, Call
-from ..codecs.base import Codec, Headers, Stamp, Target
+from ..codecs.base import Codec, Headers, Stamp, StreamEncoder, Target
 from ..codecs.passage import EventBytes, Passage, Renamer, passage_named, rename_answer
 from ..codecs.splice import Edit, Member, members, splice
 from ..codecs.text import dumps, loads
@@ -63,7 +63,7 @@ class Reason(Enum):
 
 
 #: What reasoning begins with that went through a client of another dialect.
-_SEAL = b'"lmt1.'
+_SEAL = '"lmt1.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def look(
         return Left(Reason.OTHER_DIALECT, values)
     passage = passage_named(dialect)
     reason = Reason.DUPLICATE_KEYS if len(held) < len(found) else None
-    reason = reason or reason_to_leave(body, values, passage, target)
+    reason = reason or reason_to_leave(text, values, passage, target)
     if reason is not None:
         return Left(reason, values)
     edits = _edits(held, passage, target)
@@ -120,7 +120,7 @@ def look(
 
 
 def reason_to_leave(
-    body: bytes, values: JsonObject, passage: Passage, target: Target
+    text: str, values: JsonObject, passage: Passage, target: Target
 ) -> Reason | None:
     """Return the first reason why a body of the target's dialect may not go on as it is."""
     limits = [name for name in passage.limits if values.get(name) is not None]
@@ -135,7 +135,7 @@ def reason_to_leave(
         (target.default_max_tokens is not None and not limits, Reason.NO_LIMIT),
         (renamed and (len(named) > 1 or not limits), Reason.ODD_LIMIT),
         (any(values.get(name) == [] for name in passage.not_empty), Reason.EMPTY_LIST),
-        (_SEAL in body, Reason.SEALED),
+        (_SEAL in text, Reason.SEALED),
     )
     return next((reason for holds, reason in checks if holds), None)
 
@@ -303,6 +303,8 @@ class _Ear:
         self._frames = SSEDecoder()
         self._decoder = call.codec.stream_decoder(call.request, call.target)
         self.is_deaf = False
+        #: Somebody writes what is heard here: what cannot be read is the stream's end.
+        self.is_needed = False
 
     def hear(self, block: bytes) -> list[Event]:
         """Return what whole events say."""
@@ -312,7 +314,9 @@ class _Ear:
         try:
             for frame in self._frames.feed(block):
                 events += self._decoder.decode(frame)
-        except Exception as error:  # noqa: BLE001 - whatever fails in here, the stream goes on
+        except Exception as error:  # whatever fails in here, the stream goes on
+            if self.is_needed:
+                raise
             self._turn_deaf(error)
         return self._heard(events)
 
@@ -322,7 +326,7 @@ class _Ear:
 
     def _heard(self, events: list[Event]) -> list[Event]:
         last = events[-1] if events else None
-        if isinstance(last, StreamError) and last.code == "protocol":
+        if not self.is_needed and isinstance(last, StreamError) and last.code == "protocol":
             self._turn_deaf(ProtocolError(last.message))
             return events[:-1]
         return events
@@ -339,14 +343,13 @@ class _Stream:
         self._asked = asked
         self._provider = asked.back.lm.backend.provider.name
         self._http = asked.http
-        self._is_plain = asked.passing.passage.is_plain
         self._ear = _Ear(asked)
         self._encoder = asked.codec.stream_encoder(asked.call.request, asked.stamp())
         self._renamer = (
             Renamer(asked.passing.passage, asked.passing.model) if asked.is_renamed else None
         )
         self._answer: HttpResponse | None = None
-        self._begun = False
+        self._opened = self._begun = False
         self._held = b""
 
     def run(self) -> None:
@@ -384,7 +387,14 @@ class _Stream:
 
     def _pass_on(self, block: bytes) -> bool:
         """Send whole events on, or hold them; tell whether the answer is at its end."""
-        heard = [] if self._begun and self._is_plain(block) else self._ear.hear(block)
+        passage, mends = self._asked.passing.passage, self._ear.is_needed
+        if not self._opened:
+            self._opened = True
+            if passage.is_odd(block):
+                self._mend()
+                mends = True
+        spared = self._begun and not mends and passage.is_plain(block)
+        heard = [] if spared else self._ear.hear(block)
         last = heard[-1] if heard else None
         shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))
         if isinstance(last, StreamError):
@@ -392,7 +402,7 @@ class _Stream:
             block = self._asked.back.lm.mask(block)
             if not shown:
                 raise stream_refusal(last, self._provider)
-        self._held += block if self._renamer is None else self._renamer.rename(block)
+        self._held += self._written(heard) if mends else self._as_it_is(block)
         for event in heard:
             if isinstance(event, Start | End):
                 note_usage(self._asked.entry, event.usage)
@@ -403,6 +413,22 @@ class _Stream:
             self._flush()
         return False
 
+    def _as_it_is(self, block: bytes) -> bytes:
+        return block if self._renamer is None else self._renamer.rename(block)
+
+    def _written(self, heard: list[Event]) -> bytes:
+        return b"".join([self._encoder.encode(event) for event in heard])
+
+    def _mend(self) -> None:
+        """From here on the codec writes the stream, for the request as it was asked."""
+        self._ear.is_needed = True
+        self._encoder = self._codec_for_client()
+
+    def _codec_for_client(self) -> StreamEncoder:
+        asked, codec = self._asked, self._asked.codec
+        wire = exchange.incoming(asked.http, loads(asked.http.read_body().decode()))
+        return codec.stream_encoder(codec.parse_request(wire), asked.stamp())
+
     def _end(self) -> None:
         """The input is over, without an end that was heard before it."""
         heard = self._ear.end()
@@ -412,17 +438,16 @@ class _Stream:
             return
         if isinstance(last, End):
             note_usage(self._asked.entry, last.usage)
+        if self._ear.is_needed:
+            self._held += self._written(heard)
         self._finish()
 
     def _serve_whole(self, body: bytes) -> None:
         """The server cannot stream, and answered whole: the codec makes a stream of it."""
-        asked, codec = self._asked, self._asked.codec
-        response = asked.back.lm.parse(asked.call, body)
-        note_usage(asked.entry, response.usage)
-        wire = exchange.incoming(asked.http, loads(asked.http.read_body().decode()))
-        encoder = codec.stream_encoder(codec.parse_request(wire), asked.stamp())
-        out = [encoder.encode(event) for event in events_from_response(response)]
-        self._held += b"".join(out) + encoder.close()
+        response = self._asked.back.lm.parse(self._asked.call, body)
+        note_usage(self._asked.entry, response.usage)
+        self._encoder = self._codec_for_client()
+        self._held += self._written(list(events_from_response(response)))
         self._finish()
 
     def _begin(self) -> None:

@@ -30,6 +30,8 @@ class Passage:
     ``uses``          what of ``Target.refuses`` a body has in it, its top-level keys aside
     ``model``         where an event of a stream names the model
     ``opening``       only events that hold these bytes name it; None: each does
+    ``is_odd``        tells of a stream's first events that the dialect's own clients choke on them,
+                      so that the codec has to write the stream anew
     ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
                       no start, no end, no error, no count of tokens
     """
@@ -42,6 +44,7 @@ class Passage:
     uses: Callable[[JsonObject], frozenset[str]]
     model: tuple[str, ...]
     opening: bytes | None
+    is_odd: Callable[[bytes], bool]
     is_plain: Callable[[bytes], bool]
 
 
@@ -62,6 +65,21 @@ def _plain_chunks(block: bytes) -> bool:
         and b'"usage":{' not in block
         and b'"usage": {' not in block
     )
+
+
+def _is_never_odd(_: bytes) -> bool:
+    return False
+
+
+_NAMELESS = re.compile(rb'"object" ?: ?""')
+
+
+def _opens_nameless(block: bytes) -> bool:
+    """Azure, and gateways to it, open with a report on the prompt: a chunk with nothing filled in.
+
+    OpenAI's client, where it checks what it reads, refuses the empty ``object``.
+    """
+    return _NAMELESS.search(block) is not None
 
 
 def _uses_nothing(_: JsonObject) -> frozenset[str]:
@@ -93,6 +111,7 @@ _PASSAGES = {
         uses=_uses_nothing,
         model=("message", "model"),
         opening=b"message_start",
+        is_odd=_is_never_odd,
         is_plain=_plain_messages,
     ),
     "openai_chat": Passage(
@@ -105,6 +124,7 @@ _PASSAGES = {
         uses=_uses_custom_tools,
         model=("model",),
         opening=None,
+        is_odd=_opens_nameless,
         is_plain=_plain_chunks,
     ),
 }

@@ -187,7 +187,7 @@ def test_stop_sequences_that_have_to_be_enforced_are_a_reason() -> None:
 
     for stop, reason in (("x", Reason.STOP), (["x"], Reason.STOP), (None, None)):
         values = {**CHAT, "stop": stop}
-        assert reason_to_leave(b"", values, passage, target) is reason
+        assert reason_to_leave("", values, passage, target) is reason
 
 
 def test_argos_gateway_gets_no_developer_role_raw() -> None:

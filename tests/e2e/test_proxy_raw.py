@@ -72,7 +72,7 @@ STREAMS = {
     b'event: x_new\ndata: {"type":"x_new"}\n\n'
     b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":7}}\n\n'
     b'event: message_stop\ndata: {"type":"message_stop" }\n\n',
-    "openai_chat": b'data: {"id":"","choices":[],"created":0,"model":"some-model","object":"","prompt_filter_results":[]}\n\n'
+    "openai_chat": b'data: {"id":"","choices":[],"created":0,"model":"some-model","object":"chat.completion.chunk","prompt_filter_results":[]}\n\n'
     + b"".join(
         b'id: 7\ndata: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"some-model","choices":'
         b'[{"index":0,"delta":%s,"finish_reason":%s}],"obfuscation":"%s"}\n\n' % (delta, reason, b"x" * at)
@@ -455,6 +455,36 @@ def test_a_frame_that_nobody_understands_is_passed_on(dialect: str) -> None:
         answered = proxy.post(PATHS[dialect], asking(True))
 
     assert (answered.status, answered.raw) == (200, stream)
+
+
+def test_a_stream_that_opens_as_azures_do_is_written_anew() -> None:
+    """OpenAI's client, where it checks what it reads, refuses the first chunk."""
+    sent = STREAMS["openai_chat"].replace(b'"chat.completion.chunk","prompt', b'"","prompt')
+    for size in (None, 1):
+        with exact("openai_chat", stream_of("openai_chat", sent, size=size), **MAPPED) as (
+            _,
+            proxy,
+        ):
+            answered = proxy.post(PATHS["openai_chat"], asking(True))
+        found = events(answered.raw)
+        assert {data["object"] for _, data in found[:-1]} == {"chat.completion.chunk"}
+        assert {data["model"] for _, data in found[:-1]} == {"some-model"}
+        assert said("openai_chat", found)[0]["content"] == 'Hi "model":"some-model" there'
+        assert not any(data.get("usage") for _, data in found[:-1])
+        assert found[-1][1] == "[DONE]"
+
+
+def test_a_stream_that_is_written_anew_ends_with_an_error_where_it_breaks() -> None:
+    sent = STREAMS["openai_chat"].replace(b'"chat.completion.chunk","prompt', b'"","prompt')
+    middle = sent.index(b" there")
+    for broken in (
+        sent[:middle],
+        sent[:middle].rpartition(b"\n\n")[0] + b"\n\ndata: {odd\n\n" + b"data: {}\n\n",
+    ):
+        with exact("openai_chat", stream_of("openai_chat", broken, CUT)) as (_, proxy):
+            found = events(proxy.post(PATHS["openai_chat"], asking(True)).raw)
+        assert found[-1][1]["error"]["message"]
+        assert sum("error" in data for _, data in found) == 1
 
 
 @both

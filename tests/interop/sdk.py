@@ -268,7 +268,7 @@ def _joined(chunks: list[openai.types.chat.ChatCompletionChunk]) -> Answer:
     if calls:
         said["tool_calls"] = [calls[index] for index in sorted(calls)]
     found.calls = [
-        (c["id"], c["function"]["name"], json.loads(c["function"]["arguments"]))
+        (c["id"], c["function"]["name"], json.loads(c["function"]["arguments"] or "{}"))
         for c in calls.values()
     ]
     return found
