@@ -53,7 +53,7 @@ def table(figures: Figures) -> list[str]:
     for (what, of), cells in rows.items():
         if "start" not in cells:
             columns = [cells.get(way, "") for way in ("direct", *WAYS)]
-            lines.append(f"| {what} | {of} {_unit(what)} | {' | '.join(columns)} |")
+            lines.append(f"| {what} | {of} {_unit(what, of)} | {' | '.join(columns)} |")
     return lines
 
 
@@ -66,8 +66,9 @@ def start_table(figures: Figures) -> list[str]:
     return lines
 
 
-def _unit(what: str) -> str:
-    return _OF.get(what, "streams")
+def _unit(what: str, of: str) -> str:
+    unit = _OF.get(what, "streams")
+    return unit[:-1] if of.split()[-1] == "1" else unit
 
 
 def _shown(name: str, value: float) -> str:

@@ -42,7 +42,7 @@ def test_a_quick_run_gives_every_figure(tmp_path: Path) -> None:
         assert f"{way}/KB per open stream/32" in figures
     assert figures["start/ms/import lmtools"] > 0
     assert written["of_aim"].keys() <= AIMS.keys()
-    assert "| CPU µs per request | small, 1 connections |" in ran.stdout
+    assert "| CPU µs per request | small, 1 connection |" in ran.stdout
 
 
 @ON_LINUX
@@ -104,7 +104,7 @@ def test_an_aim_is_missed_above_one_whether_it_is_a_cost_or_a_rate() -> None:
 def test_the_table_has_a_row_for_each_figure_and_a_column_for_each_way() -> None:
     figures = {"direct/p50 ms/small, 1": 0.02, "translated/p50 ms/small, 1": 0.5}
 
-    assert table(figures)[2:] == ["| p50 ms | small, 1 connections | 0.02 |  | 0.50 |"]
+    assert table(figures)[2:] == ["| p50 ms | small, 1 connection | 0.02 |  | 0.50 |"]
 
 
 def test_a_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
