@@ -177,6 +177,7 @@ def test_a_whole_answer_gets_the_clients_name_at_its_top(body: bytes, expected: 
         ("openai_chat", USAGE, False),
         ("openai_chat", DONE, False),
         ("openai_chat", CHUNK + DONE, False),
+        ("openai_chat", CHUNK.replace(b'{"index":0', b'{"finish_reason":null},{"index":0') + DONE, False),
         ("openai_chat", CHUNK + b'data: {"error":{"message":"x"}}\n\n', False),
         ("openai_chat", CHUNK.replace(b"}]}", b'}],"usage": {"prompt_tokens":1}}'), False),
         ("openai_chat", CHUNK.replace(b"\n", b"\r\n"), False),

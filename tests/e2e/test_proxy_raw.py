@@ -328,6 +328,18 @@ def test_a_cut_stream_has_whole_events_and_one_error_at_its_end(dialect: str) ->
         assert_cut(dialect, answered, stream)
 
 
+@both
+def test_a_stream_that_ends_without_its_end_marker_is_no_whole_answer(dialect: str) -> None:
+    """The provider's framing is in order; its answer is not."""
+    stream = STREAMS[dialect]
+    middle = stream.rindex(b"\n\n", 0, stream.index(b" there")) + 2
+    with exact(dialect, stream_of(dialect, stream[:middle])) as (_, proxy):
+        answered = proxy.post(PATHS[dialect], asking(True))
+
+    assert answered.raw.startswith(stream[:middle])
+    assert_cut(dialect, answered, stream)
+
+
 def assert_cut(dialect: str, answered: Answered, stream: bytes) -> None:
     passed, _, last = answered.raw[:-2].rpartition(b"\n\n")
     assert stream.startswith(passed)
