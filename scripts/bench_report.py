@@ -68,7 +68,7 @@ def start_table(figures: Figures) -> list[str]:
 
 def _unit(what: str, of: str) -> str:
     unit = _OF.get(what, "streams")
-    return unit[:-1] if of.split()[-1] == "1" else unit
+    return unit[:-1] if of.rsplit(maxsplit=1)[-1] == "1" else unit
 
 
 def _shown(name: str, value: float) -> str:
