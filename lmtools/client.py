@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from .call import FINISH_S, Call, Stream
 from .codecs import codec_named, count_codec_named
-from .codecs.base import Codec, Headers, Losses, Rendered, Target
+from .codecs.base import Codec, Headers, Rendered, Target
 from .codecs.text import dumps, loads
 from .errors import (
     ApiError,
@@ -28,49 +29,32 @@ from .errors import (
 )
 from .http1 import merge
 from .providers import Backend, as_sent, open_backend, provider_named
+from .providers.filters import cut_response, enforce_stops
+from .providers.remedies import LIMITS_FIELD, Remedy, diagnose, treat
 from .providers.repairs import Ledger, repair
+from .remembered import Remembered
 from .retry import LONGEST_WAIT_S, schedule, worth_retrying
 from .secret import Secret
-from .sse import SSEDecoder, SSEEvent
 from .transport import HttpRequest, HttpResponse, HttpTransport, Timeouts, Transport, Watch
 from .transport.pause import pause
-from .types import (
-    Event,
-    ModelInfo,
-    Request,
-    Response,
-    StreamError,
-    check_request,
-    events_from_response,
-    response_from_events,
-    stream_error,
-)
+from .types import ModelInfo, Request, Response, check_request, events_from_response
 from .version import VERSION
+
+__all__ = ["FINISH_S", "LM", "Call", "Stream"]
 
 #: Bytes. An error body beyond this is cut: its message stands at its start.
 MAX_ERROR_BODY = 1 << 20
 #: Pages of a model list, each of up to 1000 rows; a server that never ends its list is left.
 MAX_MODEL_PAGES = 100
 
+#: Models whose refusals are remembered.
+MAX_REMEDIED = 256
+
 # What a login page or a wrong address answers with; the labels that servers of streams give
 # otherwise are too many to ask for the right one.
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
-#: Seconds to wait, after a stream's end marker, for the end of its framing.
-FINISH_S = 0.25
-
 USER_AGENT = f"lmtools/{VERSION}"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request made ready: what will be sent, to whom, and what was lost on the way."""
-
-    http: HttpRequest
-    request: Request
-    target: Target
-    codec: Codec
-    losses: tuple[Any, ...] = ()
 
 
 class LM:
@@ -109,6 +93,7 @@ class LM:
         self.retries = retries
         self._longest_wait = longest_wait
         self._on_retry = on_retry
+        self._remedies: Remembered[tuple[str | None, str], Remedy] = Remembered(MAX_REMEDIED)
         self._owned = transport is None
         self._transport = transport if transport is not None else HttpTransport()
 
@@ -135,12 +120,23 @@ class LM:
         ``said_in`` is the dialect of a client whose request this is: where the provider speaks the
         same one, what the client said goes on as it was said.
         """
-        codec, target = self._target(request, said_in)
+        return self._render(request, said_in)
+
+    def _render(
+        self, asked: Request, said_in: str | None, remedies: tuple[Remedy, ...] = ()
+    ) -> Call:
+        codec, target = self._target(asked, said_in)
+        remedies = tuple(dict.fromkeys((*self._remedies.find(_key(target)), *remedies)))
+        wanted = (remedy for remedy in remedies if _may_help(remedy, target, said_in))
+        request, target, lost = treat(asked, target, wanted)
         request, ledger = _repaired(request, target, said_in)
         rendered = codec.render_request(request, target)
         call = self._call("complete", request, codec, target, rendered)
-        losses = (*ledger.losses, *ledger.restate(call.losses, request))
-        return replace(call, losses=losses) if ledger.losses else call
+        losses = (*lost, *ledger.losses, *ledger.restate(call.losses, request))
+        stops, losses = enforce_stops(request, losses)
+        return replace(
+            call, losses=losses, stops=stops, asked=asked, said_in=said_in, remedies=remedies
+        )
 
     def _target(self, request: Request, said_in: str | None) -> tuple[Codec, Target]:
         if said_in is None:
@@ -215,6 +211,36 @@ class LM:
                     self._on_retry(error, attempt, wait)
             pause(wait * random.uniform(1.0, 1.1), watch)
 
+    def deliver(self, call: Call, watch: Watch | None = None) -> tuple[Call, HttpResponse]:
+        """Send a call, and after a refusal that has a remedy, what the remedy makes of it.
+
+        Each remedy is tried once. Return the call that was answered, and its answer, as ``send``
+        does.
+        """
+        try:
+            return call, self.send(call, watch)
+        except ApiError as error:
+            again = self._remedied(call, error)
+            if again is None:
+                raise
+        return self.deliver(again, watch)
+
+    def _remedied(self, call: Call, error: ApiError) -> Call | None:
+        """Return the call to make after a refusal; None where nothing new can be tried."""
+        if call.asked is None:
+            return None
+        remedy = diagnose(error, call.asked, call.target)
+        if remedy is None or remedy in call.remedies:
+            return None
+        if not _may_help(remedy, call.target, call.said_in):
+            return None
+        again = self._render(call.asked, call.said_in, (*call.remedies, remedy))
+        if (again.http.body, again.http.headers) == (call.http.body, call.http.headers):
+            return None
+        if remedy.lasts:
+            self._remedies.learn(_key(call.target), remedy)
+        return replace(again, request=call.request)
+
     def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:
         response = self._transport.send(call.http, watch)
         if response.status < 300:
@@ -258,14 +284,15 @@ class LM:
 
     def receive(self, call: Call, watch: Watch | None = None) -> Response:
         """Send a call and return its whole answer."""
-        with self.send(call, watch) as response:
+        call, response = self.deliver(call, watch)
+        with response:
             return self.parse(call, response.read())
 
     def parse(self, call: Call, body: bytes) -> Response:
         """Return the whole answer that a body holds, or raise the error that it is."""
         value = self.read_json(body)
         try:
-            return call.codec.parse_response(value, call.request, call.target)
+            response = call.codec.parse_response(value, call.request, call.target)
         except LMError as error:
             masked = self.mask(body)
             if masked != body:
@@ -273,6 +300,7 @@ class LM:
                 return self.parse(call, masked)
             error.provider = self.backend.provider.name
             raise
+        return cut_response(response, call.stops) if call.stops else response
 
     def read_json(self, body: bytes) -> Any:
         """Return the value of an answer's body; ProtocolError when it is not JSON."""
@@ -294,15 +322,17 @@ class LM:
 
     def open(self, call: Call, watch: Watch | None = None) -> Stream:
         """Send a call and return its stream, with the answer's head already read."""
-        response = self.send(call, watch)
+        call, response = self.deliver(call, watch)
+        headers = response.headers
         kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
         if kind == "application/json":
             # A server that cannot stream answers whole, whatever it was asked.
             with response:
                 whole = self.parse(call, response.read())
-            return Stream(call, None, iter([list(events_from_response(whole))]))
+            ready = iter([list(events_from_response(whole))])
+            return Stream(call, None, ready, headers=headers)
         self.refuse_page(response)
-        return Stream(call, response, None, self.backend.secret)
+        return Stream(call, response, None, self.backend.secret, headers)
 
     def refuse_page(self, response: HttpResponse) -> None:
         """Close an answer that is a web page, and raise ProtocolError: it is no cut stream."""
@@ -373,111 +403,17 @@ class LM:
             return self.read_json(response.read())
 
 
-class Stream:
-    """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it
-    all.
+def _key(target: Target) -> tuple[str | None, str]:
+    return target.origin, target.model
 
-    The last event is an ``End`` or a ``StreamError``, always.
+
+def _may_help(remedy: Remedy, target: Target, said_in: str | None) -> bool:
+    """Tell whether a remedy is for this caller.
+
+    A client that speaks the provider's dialect knows the API, and hears its refusals; the name of
+    the limits field is the one thing that it cannot know behind a proxy.
     """
-
-    def __init__(
-        self,
-        call: Call,
-        response: HttpResponse | None,
-        ready: Iterator[list[Event]] | None,
-        secret: Secret | None = None,
-    ) -> None:
-        self.call = call
-        self._secret = secret
-        self.http = response
-        self._decoder = call.codec.stream_decoder(call.request, call.target)
-        self._batches = ready if ready is not None else self._read()
-        self._seen: list[Event] = []
-
-    @property
-    def losses(self) -> Losses:
-        return self._decoder.losses
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave the stream.
-
-        An unfinished answer's connection is closed, so that the provider stops.
-        """
-        if self.http is not None:
-            self.http.close()
-
-    def __iter__(self) -> Iterator[Event]:
-        for batch in self.batches():
-            self._seen.extend(batch)
-            yield from batch
-
-    def batches(self) -> Iterator[list[Event]]:
-        """Yield the events of one network read at a time, never an empty list."""
-        return self._batches
-
-    def response(self) -> Response:
-        """Return the assembled answer; a stream that failed raises its error."""
-        for _ in self:
-            pass
-        return response_from_events(self._seen, model=self.call.request.model)
-
-    def _read(self) -> Iterator[list[Event]]:
-        assert self.http is not None
-        frames = SSEDecoder()
-        try:
-            while chunk := self.http.read_some():
-                events: list[Event] = []
-                for frame in frames.feed(chunk):
-                    events += self._decoder.decode(frame)
-                if events:
-                    self._mask_last(events)
-                    yield events
-                    if _is_last(events[-1]):
-                        self.http.finish(FINISH_S)
-                        return
-            events = self._decode_rest(frames.close())
-            if not (events and _is_last(events[-1])):
-                events += self._decoder.close()
-            self._mask_last(events)
-            yield events
-        except TransportError as error:
-            if error.code == "cancelled":
-                raise
-            yield [stream_error(error)]
-        finally:
-            self.http.close()
-
-    def _mask_last(self, events: list[Event]) -> None:
-        """Take our key out of an error that repeats it."""
-        last = events[-1]
-        if isinstance(last, StreamError) and self._secret is not None:
-            events[-1] = replace(last, message=self._secret.mask_in(last.message))
-
-    def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
-        """Return the events of a last frame that has no blank line after it.
-
-        Some servers forget that line; a frame that cannot be read is one that was cut.
-        """
-        events = [event for frame in frames for event in self._decoder.decode(frame)]
-        last = events[-1] if events else None
-        if isinstance(last, StreamError) and last.code == "protocol":
-            events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
-        return events
-
-
-def _is_last(event: Event) -> bool:
-    return event.type in ("end", "error")
+    return said_in != target.dialect or remedy.name == LIMITS_FIELD
 
 
 def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Ledger]:

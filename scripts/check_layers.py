@@ -27,10 +27,11 @@ from typing import Any, NamedTuple
 
 LAYERS = (
     ("errors", "secret", "version"),
-    ("types", "retry"),
+    ("types", "retry", "remembered"),
     ("serde", "sse", "http1"),
     ("codecs",),
     ("providers", "transport", "keys"),
+    ("call",),
     ("client", "loopback", "sessions", "tools", "state"),
     ("agent", "flags"),
     ("apiproxy", "lmc"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 
+from lmtools.client import LM
 from lmtools.codecs.base import Loss
+from lmtools.errors import CancelledError
 from lmtools.providers.filters import (
     MAX_STOP_LENGTH,
     MAX_STOPS,
@@ -14,6 +17,7 @@ from lmtools.providers.filters import (
     cut_response,
     enforce_stops,
 )
+from lmtools.transport import MockResponse, MockTransport
 from lmtools.types import (
     CitationDelta,
     CitationPart,
@@ -209,3 +213,72 @@ def test_a_loss_of_stop_sequences_becomes_emulated(action):
 )
 def test_strings_that_the_server_enforces_or_nobody_can_are_left_alone(stop, losses):
     assert enforce_stops(Request("m", (), stop=stop), losses) == ((), losses)
+
+
+# Through the client: a reasoning model of OpenAI's takes no stop sequences.
+
+ASK = Request("gpt-5.4", (Message.user("Hi"),), stop=("END",))
+
+
+def chat_lm(answer):
+    transport = MockTransport(lambda request: answer)
+    return LM("openai", api_key="k", transport=transport), transport
+
+
+def test_a_whole_answer_is_cut_and_the_loss_says_that_it_is_emulated():
+    choice = {"index": 0, "message": {"role": "assistant", "content": "one END two"}}
+    body = {"id": "c", "model": "m", "choices": [{**choice, "finish_reason": "stop"}]}
+    json_kind = {"content-type": "application/json"}
+    lm, transport = chat_lm(MockResponse(200, json.dumps(body).encode(), json_kind))
+    response = lm.complete(ASK)
+
+    assert (response.text, response.finish, response.stop_sequence) == (
+        "one ",
+        "stop_sequence",
+        "END",
+    )
+    assert "stop" not in json.loads(transport.requests[0].body)
+    assert [(loss.path, loss.action) for loss in lm.render(ASK).losses] == [("stop", "emulated")]
+
+
+def test_a_stream_is_cut_and_the_provider_is_left():
+    """What is not read any more would be generated, and billed, for nobody."""
+    read = []
+
+    def pieces():
+        for text in ("one ", "E", "ND two", "three"):
+            read.append(text)
+            choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+            chunk = {"id": "c", "model": "m", "choices": [choice]}
+            yield f"data: {json.dumps(chunk)}\n\n".encode()
+
+    lm, _ = chat_lm(MockResponse(200, pieces(), {"content-type": "text/event-stream"}))
+    with lm.stream(ASK) as stream:
+        response = stream.response()
+        with pytest.raises(CancelledError):
+            stream.http.read_some()
+
+    assert (response.text, response.finish, response.stop_sequence) == (
+        "one ",
+        "stop_sequence",
+        "END",
+    )
+    assert read == ["one ", "E", "ND two"]
+
+
+def test_a_server_that_answers_a_stream_whole_is_cut_too():
+    choice = {"index": 0, "message": {"role": "assistant", "content": "one END two"}}
+    body = {"id": "c", "model": "m", "choices": [{**choice, "finish_reason": "stop"}]}
+    json_kind = {"content-type": "application/json"}
+    lm, _ = chat_lm(MockResponse(200, json.dumps(body).encode(), json_kind))
+
+    with lm.stream(ASK) as stream:
+        assert stream.response().text == "one "
+
+
+def test_a_server_that_knows_stop_sequences_is_told_them():
+    lm, _ = chat_lm(MockResponse())
+    call = lm.render(Request("gpt-4.1", ASK.messages, stop=("END",)))
+
+    assert json.loads(call.http.body)["stop"] == ["END"]
+    assert call.stops == ()

@@ -1,0 +1,165 @@
+"""A call that is ready to be sent, and the stream of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from .codecs.base import Codec, Headers, Losses, Target
+from .errors import TransportError
+from .providers.filters import StopFilter
+from .providers.remedies import Remedy
+from .secret import Secret
+from .sse import SSEDecoder, SSEEvent
+from .transport import HttpRequest, HttpResponse
+from .types import Event, Request, Response, StreamError, response_from_events, stream_error
+
+__all__ = ["FINISH_S", "Call", "Stream"]
+
+#: Seconds to wait, after a stream's end marker, for the end of its framing.
+FINISH_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request made ready: what will be sent, to whom, and what was lost on the way.
+
+    ``stops`` are the stop sequences that the server does not know, enforced on its answer.
+    ``asked`` is the request as it came, in the dialect ``said_in``, for a call that was rendered
+    from one; ``remedies`` is what earlier refusals changed about it.
+    """
+
+    http: HttpRequest
+    request: Request
+    target: Target
+    codec: Codec
+    losses: tuple[Any, ...] = ()
+    stops: tuple[str, ...] = ()
+    asked: Request | None = None
+    said_in: str | None = None
+    remedies: tuple[Remedy, ...] = ()
+
+
+class Stream:
+    """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it
+    all.
+
+    The last event is an ``End`` or a ``StreamError``, always. ``call`` is the one that was
+    answered, ``headers`` are the answer's.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        response: HttpResponse | None,
+        ready: Iterator[list[Event]] | None,
+        secret: Secret | None = None,
+        headers: Headers = (),
+    ) -> None:
+        self.call = call
+        self.headers = headers
+        self._secret = secret
+        self.http = response
+        self._decoder = call.codec.stream_decoder(call.request, call.target)
+        self._batches = ready if ready is not None else self._read()
+        if call.stops:
+            self._batches = self._cut(self._batches, StopFilter(call.stops))
+        self._seen: list[Event] = []
+
+    @property
+    def losses(self) -> Losses:
+        return self._decoder.losses
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the stream.
+
+        An unfinished answer's connection is closed, so that the provider stops.
+        """
+        if self.http is not None:
+            self.http.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        for batch in self.batches():
+            self._seen.extend(batch)
+            yield from batch
+
+    def batches(self) -> Iterator[list[Event]]:
+        """Yield the events of one network read at a time, never an empty list."""
+        return self._batches
+
+    def response(self) -> Response:
+        """Return the assembled answer; a stream that failed raises its error."""
+        for _ in self:
+            pass
+        return response_from_events(self._seen, model=self.call.request.model)
+
+    def _read(self) -> Iterator[list[Event]]:
+        assert self.http is not None
+        frames = SSEDecoder()
+        try:
+            while chunk := self.http.read_some():
+                events: list[Event] = []
+                for frame in frames.feed(chunk):
+                    events += self._decoder.decode(frame)
+                if events:
+                    self._mask_last(events)
+                    yield events
+                    if _is_last(events[-1]):
+                        self.http.finish(FINISH_S)
+                        return
+            events = self._decode_rest(frames.close())
+            if not (events and _is_last(events[-1])):
+                events += self._decoder.close()
+            self._mask_last(events)
+            yield events
+        except TransportError as error:
+            if error.code == "cancelled":
+                raise
+            yield [stream_error(error)]
+        finally:
+            self.http.close()
+
+    def _cut(self, batches: Iterator[list[Event]], stop: StopFilter) -> Iterator[list[Event]]:
+        """Yield the batches up to a stop sequence; there the provider is left."""
+        for batch in batches:
+            passed = stop.feed(batch)
+            if stop.is_cut:
+                self.close()
+            if passed:
+                yield passed
+            if stop.is_cut:
+                return
+
+    def _mask_last(self, events: list[Event]) -> None:
+        """Take our key out of an error that repeats it."""
+        last = events[-1]
+        if isinstance(last, StreamError) and self._secret is not None:
+            events[-1] = replace(last, message=self._secret.mask_in(last.message))
+
+    def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
+        """Return the events of a last frame that has no blank line after it.
+
+        Some servers forget that line; a frame that cannot be read is one that was cut.
+        """
+        events = [event for frame in frames for event in self._decoder.decode(frame)]
+        last = events[-1] if events else None
+        if isinstance(last, StreamError) and last.code == "protocol":
+            events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
+        return events
+
+
+def _is_last(event: Event) -> bool:
+    return event.type in ("end", "error")

@@ -1,0 +1,382 @@
+"""What one specific refusal teaches, and what is sent instead, once."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from lmtools.client import LM
+from lmtools.codecs import codec_named
+from lmtools.codecs.base import Incoming
+from lmtools.errors import InvalidRequestError, LMError
+from lmtools.providers.remedies import Remedy
+from lmtools.remembered import Remembered
+from lmtools.transport import MockResponse, MockTransport
+from lmtools.types import Message, Opaque, Reasoning, Request, TextPart, ThinkingPart
+
+JSON = {"content-type": "application/json"}
+CLAUDE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "Hi"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+GOOD = {"anthropic": CLAUDE, "openai_chat": CHAT}
+ASK = Request("mystery-1", (Message.user("Hi"),), max_tokens=2000)
+
+
+def refusal(dialect, message, param=None, code=None, status=400):
+    error = {"type": "invalid_request_error", "message": message}
+    if dialect == "anthropic":
+        return MockResponse(status, json.dumps({"type": "error", "error": error}).encode(), JSON)
+    body = {"error": {**error, "param": param, "code": code}}
+    return MockResponse(status, json.dumps(body).encode(), JSON)
+
+
+def good(dialect):
+    return MockResponse(200, json.dumps(GOOD[dialect]).encode(), JSON)
+
+
+def answering(dialect, *answers, retries=0):
+    """Return an LM at a server that nobody described, and the bodies that it gets."""
+    left = list(answers)
+    transport = MockTransport(lambda request: left.pop(0))
+    provider = "anthropic" if dialect == "anthropic" else "openai"
+    url = "http://127.0.0.1:9/v1"
+    lm = LM(provider, base_url=url, api_key="k", transport=transport, retries=retries)
+    return lm, transport
+
+
+def bodies(transport):
+    return [json.loads(request.body) for request in transport.requests]
+
+
+HISTORY = (
+    Message.user("Hi"),
+    Message.assistant(
+        (
+            ThinkingPart("hm", opaque=(Opaque("anthropic", "signature", {"signature": "forged"}),)),
+            TextPart("Hello"),
+        )
+    ),
+    Message.user("More"),
+)
+BETA = Opaque("anthropic", "headers", {"anthropic-beta": "x-1,context-management-2025-06-27, y-2"})
+EDITS = Opaque("anthropic", "body", {"rest": {"context_management": {"edits": []}}})
+
+OTHER_NAME = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. "
+    "Use 'max_completion_tokens' instead."
+)
+ONE_VALUE = (
+    "Unsupported value: 'temperature' does not support 0.5 with this model. "
+    "Only the default (1) value is supported."
+)
+NO_BUDGETS = (
+    '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+    '"output_config.effort" to control thinking behavior.'
+)
+#: name: dialect, message, param, code, changes of ASK, (key gone, key come), path of the loss
+CASES = {
+    "max_tokens at OpenAI": (
+        "openai_chat",
+        OTHER_NAME,
+        "max_tokens",
+        "unsupported_parameter",
+        {},
+        ("max_tokens", "max_completion_tokens"),
+        None,
+    ),
+    "max_tokens without a param": (
+        "openai_chat",
+        OTHER_NAME,
+        None,
+        None,
+        {},
+        ("max_tokens", "max_completion_tokens"),
+        None,
+    ),
+    "temperature at OpenAI": (
+        "openai_chat",
+        ONE_VALUE,
+        "temperature",
+        "unsupported_value",
+        {"temperature": 0.5},
+        ("temperature", None),
+        "temperature",
+    ),
+    "top_p named in the text alone": (
+        "openai_chat",
+        "Unsupported parameter: 'top_p' is not supported with this model.",
+        None,
+        None,
+        {"top_p": 0.5},
+        ("top_p", None),
+        "top_p",
+    ),
+    "stop at OpenAI": (
+        "openai_chat",
+        "Unsupported parameter: 'stop' is not supported with this model.",
+        "stop",
+        "unsupported_parameter",
+        {"stop": ("x",)},
+        ("stop", None),
+        "stop",
+    ),
+    "temperature of a newer Claude": (
+        "anthropic",
+        "`temperature` is deprecated for this model.",
+        None,
+        None,
+        {"temperature": 0.5},
+        ("temperature", None),
+        "temperature",
+    ),
+    "both sampling fields": (
+        "anthropic",
+        "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+        None,
+        None,
+        {"temperature": 0.5, "top_p": 0.5},
+        ("top_p", None),
+        "top_p",
+    ),
+    "a field of a beta": (
+        "anthropic",
+        "context_management: Extra inputs are not permitted",
+        None,
+        None,
+        {"opaque": (BETA, EDITS)},
+        ("context_management", None),
+        "context_management",
+    ),
+    "thinking with a budget": (
+        "anthropic",
+        NO_BUDGETS,
+        None,
+        None,
+        {"reasoning": Reasoning("enabled", budget=1024)},
+        (None, "output_config"),
+        "reasoning",
+    ),
+    "a forged signature": (
+        "anthropic",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        None,
+        None,
+        {"messages": HISTORY},
+        (None, None),
+        "messages[1].parts[0]",
+    ),
+}
+
+
+def case_of(name):
+    dialect, message, param, code, changes, keys, path = CASES[name]
+    fields = {"model": ASK.model, "messages": ASK.messages, "max_tokens": 2000, **changes}
+    return dialect, refusal(dialect, message, param, code), Request(**fields), keys, path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_refusal_is_answered_once_with_a_loss(name):
+    dialect, refused, ask, (gone, come), path = case_of(name)
+    lm, transport = answering(dialect, refused, good(dialect))
+    call, response = lm.deliver(lm.render(ask))
+    first, second = bodies(transport)
+
+    assert response.status == 200
+    assert first != second
+    assert gone is None or (gone in first and gone not in second)
+    assert come is None or (come not in first and come in second)
+    assert path is None or path in [loss.path for loss in call.losses]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_refusal_again_is_the_callers(name):
+    dialect, refused, ask, _, _ = case_of(name)
+    lm, transport = answering(dialect, refused, refused)
+
+    with pytest.raises(InvalidRequestError):
+        lm.complete(ask)
+    assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_holds_for_the_model_is_sent_right_the_next_time(name):
+    dialect, refused, ask, _, path = case_of(name)
+    lasts = name != "a forged signature"
+    answers = [refused, good(dialect), *([] if lasts else [refused]), good(dialect)]
+    lm, transport = answering(dialect, *answers)
+    lm.complete(ask)
+    lm.complete(ask)
+    sent = bodies(transport)
+
+    assert len(sent) == len(answers)
+    assert sent[1] == sent[-1]
+    assert not lasts or path is None or path in [loss.path for loss in lm.render(ask).losses]
+
+
+def test_another_model_of_the_same_server_learns_nothing():
+    dialect, refused, ask, _, _ = case_of("max_tokens at OpenAI")
+    lm, _ = answering(dialect, refused, good(dialect))
+    lm.complete(ask)
+    other = Request("mystery-2", ask.messages, max_tokens=2000)
+
+    assert "max_tokens" in json.loads(lm.render(other).http.body)
+
+
+def test_a_beta_goes_with_its_field_and_others_stay():
+    dialect, refused, ask, _, _ = case_of("a field of a beta")
+    lm, transport = answering(dialect, refused, good(dialect))
+    call, _ = lm.deliver(lm.render(ask))
+    first, second = (request.header("anthropic-beta") for request in transport.requests)
+
+    assert "context-management-2025-06-27" in first
+    assert second == "x-1,y-2"
+    assert "headers.anthropic-beta" in [loss.path for loss in call.losses]
+
+
+def test_a_stream_has_its_remedy_before_its_first_event():
+    dialect, refused, ask, _, _ = case_of("max_tokens at OpenAI")
+    lm, transport = answering(dialect, refused, good(dialect))
+
+    with lm.stream(ask) as stream:
+        assert stream.response().text == "Hi"
+        assert "max_completion_tokens" in json.loads(stream.call.http.body)
+    assert all(body["stream"] for body in bodies(transport))
+
+
+def test_several_refusals_are_answered_one_after_the_other():
+    lm, transport = answering(
+        "openai_chat",
+        *(case_of(name)[1] for name in ("max_tokens at OpenAI", "temperature at OpenAI")),
+        good("openai_chat"),
+    )
+    lm.complete(Request("mystery-1", ASK.messages, max_tokens=5, temperature=0.5))
+
+    assert bodies(transport)[-1].keys() & {
+        "max_tokens",
+        "temperature",
+        "max_completion_tokens",
+    } == {"max_completion_tokens"}
+
+
+def test_a_server_that_refuses_either_name_is_heard():
+    """Both texts name both fields; going back and forth would not end."""
+    to_new = case_of("max_tokens at OpenAI")[1]
+    to_old = refusal(
+        "openai_chat",
+        "Unsupported parameter: 'max_completion_tokens' is not supported. Use 'max_tokens'.",
+        "max_completion_tokens",
+        "unsupported_parameter",
+    )
+    lm, transport = answering("openai_chat", to_new, to_old, to_new)
+
+    with pytest.raises(InvalidRequestError):
+        lm.complete(ASK)
+    assert len(transport.requests) <= 3
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message", "param", "code", "status"),
+    [
+        ("openai_chat", "max_tokens is too large: 99", "max_tokens", "invalid_value", 400),
+        ("openai_chat", "'tools' is not supported", "tools", "unsupported_parameter", 400),
+        ("openai_chat", "'max_tokens' is not supported", "max_tokens", None, 404),
+        ("anthropic", "max_tokens: Field required", None, None, 400),
+        ("anthropic", "tools.0.strict: Extra inputs are not permitted", None, None, 400),
+        ("anthropic", "messages.0.temperature: Extra inputs are not permitted", None, None, 400),
+        ("anthropic", "prompt is too long", None, None, 400),
+    ],
+)
+def test_other_refusals_are_the_callers_at_once(dialect, message, param, code, status):
+    lm, transport = answering(dialect, refusal(dialect, message, param, code, status))
+
+    with pytest.raises(InvalidRequestError):
+        lm.complete(ASK)
+    assert len(transport.requests) == 1
+
+
+def test_what_was_not_sent_is_not_left_out():
+    lm, transport = answering("openai_chat", case_of("temperature at OpenAI")[1])
+
+    with pytest.raises(InvalidRequestError):
+        lm.complete(ASK)
+    assert len(transport.requests) == 1
+
+
+def test_only_a_refusal_is_diagnosed():
+    """A failure that may pass can hold any words."""
+    message = CASES["max_tokens at OpenAI"][1]
+    lm, transport = answering("openai_chat", refusal("openai_chat", message, status=500))
+
+    with pytest.raises(LMError):
+        lm.complete(ASK)
+    assert len(transport.requests) == 1
+
+
+def test_a_client_of_the_same_dialect_hears_its_own_refusal():
+    body = {"model": "m", "max_tokens": 9, "temperature": 0.5, "messages": []}
+    ask = codec_named("anthropic").parse_request(Incoming(body))
+    lm, transport = answering("anthropic", case_of("temperature of a newer Claude")[1])
+
+    with pytest.raises(InvalidRequestError):
+        lm.deliver(lm.render(ask, said_in="anthropic"))
+    assert len(transport.requests) == 1
+
+
+def test_the_limits_field_is_renamed_for_every_client():
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    ask = codec_named("openai_chat").parse_request(Incoming(body))
+    refused = case_of("max_tokens at OpenAI")[1]
+    lm, transport = answering("openai_chat", refused, good("openai_chat"))
+    lm.deliver(lm.render(ask, said_in="openai_chat"))
+
+    assert bodies(transport)[1]["max_completion_tokens"] == 9
+
+
+def test_memory_is_bounded_and_forgets_what_was_asked_for_longest_ago():
+    known: Remembered[int, Remedy] = Remembered(2)
+    known.learn(1, Remedy("a"))
+    known.learn(2, Remedy("b"))
+    known.learn(1, Remedy("c"))
+    known.learn(1, Remedy("a"))
+    assert known.find(2) == (Remedy("b"),)
+    known.learn(3, Remedy("d"))
+
+    assert known.find(1) == ()
+    assert known.find(2) == (Remedy("b"),)
+    assert known.find(3) == (Remedy("d"),)
+
+
+def test_memory_takes_many_threads_at_once():
+    known: Remembered[int, int] = Remembered(8)
+
+    def work(start):
+        for i in range(500):
+            known.learn((start + i) % 16, i % 3)
+            known.find(i % 16)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(bool(known.find(key)) for key in range(16)) == 8
