@@ -5,7 +5,7 @@ and rendering the rest would change its spelling, and with it what a provider's 
 it by. So the text stays, and only the places that change are replaced.
 
 The members' values are read by the standard library's scanner, one call each. Skipping them with
-regular expressions instead takes one and a half times as long (115 KB of a coding agent's request)
+regular expressions instead takes more than twice as long (115 KB of a coding agent's request)
 and would let broken JSON through.
 """
 
