@@ -59,6 +59,4 @@ LAWS = (
 )  # fmt: skip
 
 #: Laws of the design that the table does not run, and why.
-ELSEWHERE = (
-    ("L1", "serde knows no dialect: tests/laws/test_l1_serde.py"),
-)
+ELSEWHERE = (("L1", "serde knows no dialect: tests/laws/test_l1_serde.py"),)
