@@ -12,6 +12,7 @@ from ..codecs import codec_named, count_codec_named
 from ..codecs.base import Codec, Headers
 from ..codecs.text import dumps, loads
 from ..errors import (
+    ApiError,
     AuthError,
     InvalidRequestError,
     LMError,
@@ -25,6 +26,7 @@ from ..secret import Secret
 from ..types import Json
 from . import raw
 from .exchange import Asked, Back, count, incoming, request_id_headers, serve
+from .headers import passed_headers
 from .inbound import Exchange
 from .log import ExchangeEntry
 from .options import map_model
@@ -88,7 +90,7 @@ class App:
             entry.error = loggable(error)
             failure = as_api_error(error)
             failure.request_id = failure.request_id or entry.request_id
-            headers = request_id_headers(entry)
+            headers = (*request_id_headers(entry), *_passed(error))
             if isinstance(error, MethodError):
                 headers += (("Allow", error.allowed),)
             send_refusal(http, codec_named(dialect), failure, headers)
@@ -124,6 +126,13 @@ def _status(http: Exchange) -> int:
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]+")
+
+
+def _passed(error: LMError) -> Headers:
+    """Return the provider's headers of an error; the codec writes those about a retry itself."""
+    answer = error.answer if isinstance(error, ApiError) else None
+    headers = passed_headers(answer[1]) if answer is not None else ()
+    return tuple(pair for pair in headers if not pair[0].startswith("retry-after"))
 
 
 def _presented(headers: Headers, name: str) -> Secret | None:

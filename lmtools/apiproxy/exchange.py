@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..client import LM, Call, Stream
 from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
-from ..errors import CancelledError, ConfigError, LMError
+from ..errors import CancelledError, ConfigError, InvalidRequestError, LMError
 from ..providers.estimate import estimate_tokens
 from ..types import (
     End,
@@ -27,6 +27,7 @@ from ..types import (
     Usage,
     stream_error,
 )
+from .headers import passed_headers
 from .inbound import Exchange
 from .log import ExchangeEntry, Log
 from .options import ModelRule, map_model
@@ -37,6 +38,9 @@ from .refuse import loggable, stream_refusal
 PING_INTERVAL_S = 15.0
 #: Bytes of ``x-lmtools-loss``: proxies and clients bound header blocks, some at 8 KiB.
 MAX_LOSS_HEADER = 2048
+#: Losses that a refusal under ``-strict`` spells out.
+MAX_REFUSED = 10
+_CHANGES = frozenset({"dropped", "clamped", "substituted"})
 
 #: Request headers that a codec may see; every other one stays here.
 PASSED_HEADERS = frozenset({"anthropic-beta", "anthropic-version"})
@@ -51,6 +55,7 @@ class Back:
     log: Log
     now: Callable[[], float]
     new_id: Callable[[], str]
+    strict: bool = False
 
 
 @dataclass(slots=True)
@@ -62,9 +67,11 @@ class Asked:
     request: Request
     entry: ExchangeEntry
 
-    def headers(self, losses: tuple[Loss, ...] = ()) -> Headers:
+    def headers(self, losses: tuple[Loss, ...], answer: Headers) -> Headers:
+        """Return what goes with an answer: our id, what was lost, what the provider says."""
         own: Headers = request_id_headers(self.entry)
-        return (*own, ("x-lmtools-loss", loss_header(losses))) if losses else own
+        lost = (("x-lmtools-loss", loss_header(losses)),) if losses else ()
+        return (*own, *lost, *passed_headers(answer))
 
 
 def request_id_headers(entry: ExchangeEntry) -> Headers:
@@ -90,6 +97,10 @@ def serve(asked: Asked, back: Back) -> None:
     call = back.lm.render(sent, said_in=asked.codec.NAME)
     entry.losses = len(call.losses) or None
     _log_losses(back.log, entry, call.losses)
+    if back.strict:
+        refuse_losses(call.losses)
+        # A remedy would send something else after all.
+        call = replace(call, asked=None)
     # Response-side functions see the request as the client sent it.
     call = replace(call, request=request)
     stamp = Stamp(back.new_id(), int(back.now()), request.model, estimate_tokens(request))
@@ -100,12 +111,16 @@ def serve(asked: Asked, back: Back) -> None:
 
 
 def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
-    response = back.lm.receive(call, asked.http.watch())
+    sent = call
+    call, answer = back.lm.deliver(sent, asked.http.watch())
+    with answer:
+        response = back.lm.parse(call, answer.read())
+    _note_remedy(asked, back, sent, call)
     rendered = asked.codec.render_response(response, asked.request, stamp)
     note_usage(asked.entry, response.usage)
     asked.entry.upstream_id = response.id
     _log_losses(back.log, asked.entry, rendered.losses)
-    own = asked.headers(call.losses)
+    own = asked.headers(call.losses, answer.headers)
     headers = (("Content-Type", "application/json"), *own, *rendered.headers)
     asked.http.respond(200, headers, dumps(rendered.body).encode())
 
@@ -119,6 +134,7 @@ class _Streamed:
         self._call = call
         self._http = asked.http
         self._encoder: StreamEncoder = asked.codec.stream_encoder(asked.request, stamp)
+        self._answer: Headers = ()
         self._begun = False
         self._finished = False
         self._held = b""
@@ -138,6 +154,8 @@ class _Streamed:
             self._http.end(self._encoder.close())
 
     def _relay(self, stream: Stream) -> None:
+        _note_remedy(self._asked, self._back, self._call, stream.call)
+        self._call, self._answer = stream.call, stream.headers
         for batch in stream.batches():
             last = batch[-1]
             if last.type == "error" and not self._begun and not any(map(is_meaningful, batch[:-1])):
@@ -160,7 +178,7 @@ class _Streamed:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._http.begin_events(self._asked.headers(self._call.losses))
+            self._http.begin_events(self._asked.headers(self._call.losses, self._answer))
 
     def _flush(self) -> None:
         self._begin()
@@ -209,6 +227,33 @@ def _log_losses(log: Log, entry: ExchangeEntry, losses: tuple[Loss, ...]) -> Non
                 action=loss.action,
                 reason=loss.reason,
             )
+
+
+def _note_remedy(asked: Asked, back: Back, sent: Call, answered: Call) -> None:
+    """Log that a refusal was answered with another request, and what that cost."""
+    if answered is not sent:
+        known = asked.entry.request_id
+        names = ", ".join(f"{remedy.name} {remedy.word}".strip() for remedy in answered.remedies)
+        back.log.info("refused, sent otherwise", request_id=known, remedies=names)
+        asked.entry.losses = len(answered.losses) or None
+        _log_losses(back.log, asked.entry, answered.losses)
+
+
+def refuse_losses(losses: tuple[Loss, ...]) -> None:
+    """Raise a 400 that names what the provider would not get as it was asked.
+
+    A default that it requires, and what is done here in its place, change nothing that was asked.
+    """
+    found = [loss for loss in losses if loss.action in _CHANGES]
+    if found:
+        said = "; ".join(str(loss) for loss in found[:MAX_REFUSED])
+        more = f"; and {len(found) - MAX_REFUSED} more" if len(found) > MAX_REFUSED else ""
+        raise InvalidRequestError(
+            f"the provider cannot be told this as it was asked, and -strict is set: {said}{more}",
+            status=400,
+            param=found[0].path,
+            provider_code="strict",
+        )
 
 
 def loss_header(losses: tuple[Loss, ...]) -> str:

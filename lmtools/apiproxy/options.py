@@ -59,6 +59,7 @@ class Options:
     port: int = 8082
     port_fallback: bool = False
     model_map: tuple[ModelRule, ...] = ()
+    strict: bool = False
     max_body_bytes: int = 64 * _MIB
     max_connections: int = 512
     client_key_file: str | None = None
@@ -113,6 +114,7 @@ def parse(
         port=parsed.port,
         port_fallback=parsed.port_fallback,
         model_map=tuple(_read_rule(text) for text in parsed.model_map),
+        strict=parsed.strict,
         max_body_bytes=parsed.max_request_body_size * _MIB,
         max_connections=parsed.max_connections,
         client_key_file=parsed.client_key_file,
@@ -192,6 +194,12 @@ def _exchange_flags() -> tuple[Flag, ...]:
             "repeat",
             "send requests whose model REGEX finds to MODEL; split at the last =; first match wins",
             metavar="REGEX=MODEL",
+            group=group,
+        ),
+        Flag(
+            "strict",
+            "bool",
+            "refuse requests that the provider cannot be told as they were asked",
             group=group,
         ),
         *(

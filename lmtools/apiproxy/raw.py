@@ -37,6 +37,7 @@ from ..types import (
 )
 from . import exchange
 from .exchange import Back, is_meaningful, note_usage, request_id_headers
+from .headers import passed_headers
 from .inbound import Exchange
 from .log import ExchangeEntry
 from .refuse import loggable, stream_refusal
@@ -159,25 +160,6 @@ def _edits(held: dict[str, Member], passage: Passage, target: Target) -> list[Ed
 
 
 # Headers
-
-_PASSED = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
-_PASSED_FAMILIES = ("anthropic-ratelimit-", "x-ratelimit-")
-_REQUEST_IDS = frozenset({"request-id", "x-request-id"})
-
-
-def passed_headers(headers: Headers) -> Headers:
-    """Return the provider's headers that its clients read.
-
-    Its request id goes under a name of its own, since the usual ones carry ours.
-    """
-    found: list[tuple[str, str]] = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower in _PASSED or lower.startswith(_PASSED_FAMILIES):
-            found.append((lower, value))
-        elif lower in _REQUEST_IDS:
-            found.append(("x-upstream-request-id", value))
-    return tuple(found)
 
 
 def _sent_headers(headers: Headers, passage: Passage) -> Headers:

@@ -56,7 +56,7 @@ class Server:
         keys: tuple[Secret, ...] = ()
         if options.client_key_file is not None:
             keys = load_keys(options.client_key_file, options.allow_insecure_key_file)
-        back = Back(self.lm, options.model_map, self.log, time.time, _new_id)
+        back = Back(self.lm, options.model_map, self.log, time.time, _new_id, options.strict)
         self._http = HttpServer(
             (options.host, options.port),
             App(back, keys).handle,
