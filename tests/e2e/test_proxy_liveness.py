@@ -256,7 +256,7 @@ def test_a_stream_that_stalls_ends_with_the_dialects_error(path: str) -> None:
 @pytest.mark.parametrize("at", [BEFORE, 0])
 def test_a_provider_that_never_begins_is_504(path: str, stream: bool, at: int) -> None:
     gate = Gate()
-    timeouts: dict[str, float] = {"idle_timeout": 0.2, "first_byte_timeout": 0.2}
+    timeouts: dict[str, Any] = {"idle_timeout": 0.2, "first_byte_timeout": 0.2}
     with FakeOpenAI() as fake, site(fake.url, path, retries=0, **timeouts) as proxy:
         fake.play(Scenario(gates={at: gate}))
         with proxy.client(proxy.request(stream)) as connection:

@@ -252,6 +252,16 @@ def test_a_beta_goes_with_its_field_and_others_stay():
     assert "headers.anthropic-beta" in [loss.path for loss in call.losses]
 
 
+def test_a_field_without_its_beta_goes_alone():
+    refused = case_of("a field of a beta")[1]
+    ask = Request("mystery-1", ASK.messages, max_tokens=9, opaque=(EDITS,))
+    lm, transport = answering("anthropic", refused, good("anthropic"))
+    call, _ = lm.deliver(lm.render(ask))
+
+    assert "context_management" not in bodies(transport)[1]
+    assert [loss.path for loss in call.losses] == ["context_management"]
+
+
 def test_a_stream_has_its_remedy_before_its_first_event():
     dialect, refused, ask, _, _ = case_of("max_tokens at OpenAI")
     lm, transport = answering(dialect, refused, good(dialect))
