@@ -30,6 +30,7 @@ from ...types import (
 )
 from ..custom_tools import unwrap_input
 from ..fields import Fields, wrong
+from ..seal import open as open_seal
 from .media import parse_source
 from .spelling import NAME, REDACTED, SIGNATURE, Reading, parse_cache, take_empty
 
@@ -129,7 +130,9 @@ def _thinking(fields: Fields, reading: Reading) -> list[Part]:
     cache = parse_cache(fields)
     opaque = fields.kept(NAME, "block", THINKING_KEYS, notes)
     if signature is not None:
-        opaque = (signature_state(signature, reading.origin), *opaque)
+        # A client of ours may hand back what was sealed for it; an API seals nothing.
+        sealed = None if reading.answer else open_seal(signature)
+        opaque = (sealed or signature_state(signature, reading.origin), *opaque)
     return [ThinkingPart(text, cache, opaque)]
 
 
@@ -139,7 +142,9 @@ def signature_state(signature: str, origin: str | None) -> Opaque:
 
 def _redacted_thinking(fields: Fields, reading: Reading) -> list[Part]:
     del fields.rest["type"]
-    state = Opaque(NAME, REDACTED, {"data": fields.required_text("data")}, reading.origin)
+    data = fields.required_text("data")
+    sealed = None if reading.answer else open_seal(data)
+    state = sealed or Opaque(NAME, REDACTED, {"data": data}, reading.origin)
     cache = parse_cache(fields)
     return [ThinkingPart("", cache, (state, *fields.kept(NAME, "block", REDACTED_KEYS)))]
 

@@ -31,6 +31,7 @@ from ..base import Loss, Losses, Target
 from ..custom_tools import wrap_input
 from ..fields import report_foreign, restore
 from ..names import WireNames, wire_id
+from ..seal import PREFIX as SEALED
 from .content import CITATION_TYPES
 from .media import render_source
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, kept_key, put, render_cache
@@ -192,10 +193,13 @@ def _thinking(part: ThinkingPart, path: str, to: Rendering) -> JsonObject | None
         if state.dialect == NAME and state.kind in (SIGNATURE, REDACTED):
             if not to.answer and state.origin not in (None, to.target.origin):
                 return to.drop(path, "its signature belongs to another provider or key")
+            # What was sealed and handed back may hold anything.
+            value = state.data.get("data" if state.kind == REDACTED else "signature")
+            if not isinstance(value, str) or (value.startswith(SEALED) and not to.answer):
+                return to.drop(path, "its state is not what this API gives")
             if state.kind == REDACTED:
-                redacted = {"type": "redacted_thinking", "data": state.data["data"]}
-                return _finish(redacted, part, path, to)
-            return _signed(part, state.data["signature"], path, to)
+                return _finish({"type": "redacted_thinking", "data": value}, part, path, to)
+            return _signed(part, value, path, to)
     if "absent" in data_of(part.opaque, "block"):
         return _finish({"type": "thinking", "thinking": part.text}, part, path, to)
     if not to.answer:

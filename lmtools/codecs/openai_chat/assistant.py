@@ -11,7 +11,7 @@ note ``field`` on the part says which it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...types import (
     AudioPart,
@@ -29,13 +29,13 @@ from ...types import (
 from ..base import Loss, Losses
 from ..fields import Fields, report_foreign
 from ..names import WireNames
+from ..seal import STATE_KINDS, is_state, seal
+from ..seal import open as open_seal
 from .parts import REFUSAL, natural_spelling, take_content
 from .tools import parse_call, parse_legacy_call
 from .wire import NAME, Shape
 
-_STATE_KINDS = frozenset(
-    {"signature", "redacted", "encrypted_content", "thought_signature", "sealed"}
-)
+_STATE_KINDS = STATE_KINDS | {"encrypted_content", "thought_signature", "sealed"}
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 
@@ -74,6 +74,8 @@ def take_assistant(fields: Fields, names: WireNames, minting: Minting, *, answer
     """Take everything canonical away from an assistant's message."""
     taken = Taken()
     _take_reasoning(fields, taken)
+    if not answer:
+        _take_sealed(fields, taken)
     content, spelling = take_content(fields)
     taken.parts.extend(content)
     _take_annotations(fields, taken, answer=answer)
@@ -103,6 +105,61 @@ def _take_reasoning(fields: Fields, taken: Taken) -> None:
 
 def thinking_part(text: str, name: str) -> ThinkingPart:
     return ThinkingPart(text, opaque=(Opaque(NAME, "thinking", {"field": name}),))
+
+
+def _take_sealed(fields: Fields, taken: Taken) -> None:
+    """Take state that was sealed for this client out of ``reasoning_details``.
+
+    Each entry is one thinking part again. Where the plain reasoning says no more than these parts
+    do, they stand in its place and keep its field.
+    """
+    listed = fields.rest.get("reasoning_details")
+    if listed.__class__ is not list:
+        return
+    parts: list[ThinkingPart] = []
+    left: list[Json] = []
+    for entry in listed:
+        part = _opened(entry)
+        if part is None:
+            left.append(entry)
+        else:
+            parts.append(part)
+    if not parts:
+        return
+    del fields.rest["reasoning_details"]
+    if left:
+        fields.rest["reasoning_details"] = left
+    shown = taken.parts[0] if taken.parts else None
+    texts = [part.text for part in parts if part.text]
+    if isinstance(shown, ThinkingPart) and shown.text == "\n".join(texts):
+        taken.parts.clear()
+        parts = [
+            replace(part, opaque=(*part.opaque, *shown.opaque)) if part.text else part
+            for part in parts
+        ]
+    taken.parts.extend(parts)
+
+
+def _opened(entry: Json) -> ThinkingPart | None:
+    if entry.__class__ is not dict:
+        return None
+    state = open_seal(entry.get("signature")) or open_seal(entry.get("data"))
+    if state is None:
+        return None
+    text = entry.get("text")
+    return ThinkingPart(text if isinstance(text, str) else "", opaque=(state,))
+
+
+def foreign_state(opaque: tuple[Opaque, ...]) -> tuple[Opaque, ...]:
+    """Return the state of other dialects' models that travels sealed."""
+    return tuple(item for item in opaque if item.dialect != NAME and is_state(item))
+
+
+def sealed_detail(text: str, state: Opaque, index: int) -> JsonObject:
+    """Return the entry of ``reasoning_details`` that carries one state, in OpenRouter's shape."""
+    if not text:
+        return {"type": "reasoning.encrypted", "data": seal(state), "index": index}
+    return {"type": "reasoning.text", "text": text, "signature": seal(state), "index": index}
 
 
 def _take_annotations(fields: Fields, taken: Taken, *, answer: bool) -> None:
@@ -213,9 +270,14 @@ def is_call(part: Part) -> bool:
     return isinstance(part, ToolCallPart)
 
 
-def report_opaque(part: Part, path: str, losses: Losses) -> None:
-    """Record the loss of another dialect's keys, and of signatures and other state beside them."""
+def report_opaque(part: Part, path: str, losses: Losses, carried: tuple[Opaque, ...] = ()) -> None:
+    """Record the loss of another dialect's keys, and of signatures and other state beside them.
+
+    ``carried`` is the state that travels sealed.
+    """
     for item in part.opaque:
+        if item in carried:
+            continue
         if item.dialect != NAME and (item.origin is not None or item.kind in _STATE_KINDS):
             reason = f"{item.kind} belongs to {item.dialect}"
             losses += [Loss(f"{path}.{key}", "dropped", reason) for key in item.data]

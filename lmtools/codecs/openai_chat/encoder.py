@@ -39,7 +39,7 @@ from ...types import (
 )
 from ..base import Loss, Losses, Stamp
 from ..text import dumps
-from .assistant import THINKING, call_stem, render_annotation
+from .assistant import THINKING, call_stem, foreign_state, render_annotation, sealed_detail
 from .counts import render_logprobs, render_usage
 from .errors import render_error_chunk
 from .parts import TEXT
@@ -74,6 +74,9 @@ class Encoder:
         self._places = 0
         self._reasoning = "reasoning_content"
         self._audio_type = audio_type(request)
+        #: Thinking parts that hold state of another dialect: their text and that state.
+        self._thoughts: dict[int, tuple[list[str], dict[str, Opaque]]] = {}
+        self._details = 0
         self._length = 0
         self._offsets: dict[int, int] = {}
         self._citations: list[tuple[int, CitationPart, str]] = []
@@ -245,12 +248,17 @@ class Encoder:
         return {"content": render_logprobs(tokens, "logprobs", self.losses), "refusal": None}
 
     def _on_thinking(self, event: ThinkingDelta) -> list[str]:
+        texts, states = self._thoughts.setdefault(event.part_index, ([], {}))
+        texts.append(event.text)
         first = ("thinking", event.part_index) not in self._paths
         if event.text and not (first or event.wire or event.opaque):
             return [f"{self._delta_head}{dumps(self._reasoning)}:{dumps(event.text)}{self._tail}"]
         joined = first and "thinking" in self._kinds
         path = self._path("thinking", event.part_index)
-        self._report(event.opaque, path)
+        carried = foreign_state(event.opaque)
+        # A later state of a kind replaces an earlier one, as it does in an assembled answer.
+        states.update((item.kind, item) for item in carried)
+        self._report(tuple(item for item in event.opaque if item not in carried), path)
         name = THINKING.note(event.opaque, "field")
         if isinstance(name, str):
             self._reasoning = name
@@ -357,7 +365,17 @@ class Encoder:
 
     def _on_part_end(self, event: PartEnd) -> list[str]:
         self._report(event.opaque, "message")
-        return self._flush_citations()
+        return [*self._flush_thought(event.part_index), *self._flush_citations()]
+
+    def _flush_thought(self, part: int) -> list[str]:
+        """Send the state of a thinking part that is whole, with the text that it signs."""
+        texts, states = self._thoughts.pop(part, ((), {}))
+        frames = []
+        for state in states.values():
+            detail = sealed_detail("".join(texts), state, self._details)
+            frames.append(self._chunk({"reasoning_details": [detail]}, {}))
+            self._details += 1
+        return frames
 
     def _on_opaque(self, event: OpaqueDelta) -> list[str]:
         item = event.content
@@ -376,7 +394,8 @@ class Encoder:
 
     def _on_end(self, event: End) -> list[str]:
         self._report(event.opaque, "opaque")
-        frames = [*self._flush_citations(), *self._call_frames(self._calls.flush())]
+        frames = [frame for part in tuple(self._thoughts) for frame in self._flush_thought(part)]
+        frames += [*self._flush_citations(), *self._call_frames(self._calls.flush())]
         tier = rendered_tier(event.service_tier, self.losses)
         if tier is not None:
             self._fields["service_tier"] = tier

@@ -34,9 +34,11 @@ from .assistant import (
     AUDIO,
     Minting,
     call_stem,
+    foreign_state,
     is_call,
     render_annotation,
     report_opaque,
+    sealed_detail,
     take_assistant,
     text_spans,
     thinking_field,
@@ -66,6 +68,7 @@ ANSWER = Shape(
         "content",
         "reasoning_content",
         "reasoning",
+        "reasoning_details",
         "refusal",
         "annotations",
         "audio",
@@ -322,16 +325,21 @@ class _AnswerRenderer:
             case _:
                 self._lose(path, "dropped", f"a Chat answer has no {part.type}")
 
-    def _unmarked(self, part: Part, path: str) -> None:
-        report_opaque(part, path, self._losses)
+    def _unmarked(self, part: Part, path: str, carried: tuple[Opaque, ...] = ()) -> None:
+        report_opaque(part, path, self._losses, carried)
         if part.cache is not None:
             self._lose(f"{path}.cache", "dropped", "an answer has no cache marks")
 
     def _thinking(self, part: ThinkingPart, path: str) -> None:
+        carried = foreign_state(part.opaque)
+        for state in carried:
+            details = self._out.setdefault("reasoning_details", [])
+            details.append(sealed_detail(part.text, state, len(details)))
         if not part.text:
-            self._lose(path, "dropped", "Chat has no hidden reasoning")
+            if not carried:
+                self._lose(path, "dropped", "Chat has no hidden reasoning")
             return
-        self._unmarked(part, path)
+        self._unmarked(part, path, carried)
         name, out = thinking_field(part) or "reasoning_content", self._out
         if name in out:
             self._lose(path, "substituted", "Chat has one reasoning text; joined")
