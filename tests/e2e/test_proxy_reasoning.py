@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from lmtools.codecs import seal
+from lmtools.flags.provider import ProviderChoice
+from lmtools.transport import HttpRequest, MockResponse, MockTransport
 from tests.fakes.anthropic_api import FakeAnthropic
-from tests.fakes.proxy import Answered, Proxy, before, events
+from tests.fakes.proxy import Answered, Proxy, before, events, running
 from tests.fakes.scenario import THINKING_TOOL
 
 PATH = "/v1/chat/completions"
@@ -106,3 +109,83 @@ def test_state_that_is_not_the_providers_own_is_dropped(
         blocks = sent_blocks(fake)
 
     assert [block["type"] for block in blocks] == ["tool_use"]
+
+
+DETAILS = [{"type": "reasoning.text", "text": "I think", "signature": "up+/=", "index": 0}]
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CHOICE = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m"}
+ASK_ANTHROPIC: dict[str, Any] = {
+    "model": "some-model",
+    "max_tokens": 64,
+    "messages": [{"role": "user", "content": "Hi"}],
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+}
+
+
+def thinking_server(request: HttpRequest) -> MockResponse:
+    """Answer as OpenRouter does: reasoning with details, then a call."""
+    if not json.loads(request.body).get("stream"):
+        said = {"role": "assistant", "content": None, "reasoning": "I think", "tool_calls": [CALL]}
+        message = {**said, "reasoning_details": DETAILS}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        body = json.dumps({**CHOICE, "choices": [choice]}).encode()
+        return MockResponse(200, body, {"content-type": "application/json"})
+    first = {"type": "reasoning.text", "text": "I ", "index": 0}
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "reasoning": "I ", "reasoning_details": [first]},
+        {"reasoning": "think", "reasoning_details": [{**DETAILS[0], "text": "think"}]},
+        {"tool_calls": [{"index": 0, **CALL}]},
+        {},
+    ]
+    frames = b""
+    for delta in deltas:
+        choice = {"index": 0, "delta": delta, "finish_reason": None if delta else "tool_calls"}
+        chunk = {**CHOICE, "object": "chat.completion.chunk", "choices": [choice]}
+        frames += f"data: {json.dumps(chunk)}\n\n".encode()
+    return MockResponse(200, frames + b"data: [DONE]\n\n", {"content-type": "text/event-stream"})
+
+
+def blocks_of(answered: Answered, stream: bool) -> list[dict[str, Any]]:
+    """Return the answer's blocks as a client of the Messages API keeps them."""
+    assert answered.status == 200, answered.raw
+    if not stream:
+        found: list[dict[str, Any]] = answered.body["content"]
+        return found
+    blocks: list[dict[str, Any]] = []
+    for _, event in events(answered.raw):
+        if event["type"] == "content_block_start":
+            blocks.append(event["content_block"])
+        delta = event.get("delta", {})
+        for key in ("thinking", "signature"):
+            if key in delta:
+                blocks[-1][key] += delta[key]
+    return blocks
+
+
+@streamed_or_whole
+@pytest.mark.parametrize("own", [True, False], ids=["its owner", "another key"])
+def test_an_anthropic_client_carries_the_reasoning_details_of_a_chat_provider(
+    stream: bool, own: bool
+) -> None:
+    transport = MockTransport(thinking_server)
+    choice = ProviderChoice("openai", url="http://127.0.0.1:9/v1")
+    with running(choice, transport) as proxy:
+        answered = proxy.post("/v1/messages", {**ASK_ANTHROPIC, "stream": stream})
+        blocks = blocks_of(answered, stream)
+        state = seal.open(blocks[0]["signature"])
+        assert state is not None
+        if not own:
+            owner = seal.Opaque(state.dialect, state.kind, state.data, "other")
+            blocks[0]["signature"] = seal.seal(owner)
+        result = {"type": "tool_result", "tool_use_id": "call_1", "content": "rain"}
+        turns = [{"role": "assistant", "content": blocks}, {"role": "user", "content": [result]}]
+        messages = [*ASK_ANTHROPIC["messages"], *turns]
+        second = proxy.post("/v1/messages", {**ASK_ANTHROPIC, "messages": messages})
+        assert second.status == 200, second.raw
+        sent = json.loads(transport.requests[-1].body)["messages"][1]
+
+    assert [block["type"] for block in blocks] == ["thinking", "tool_use"]
+    assert blocks[0]["thinking"] == "I think"
+    assert sent.get("reasoning_details") == (DETAILS if own else None)
+    assert own or "messages[1].parts[0]" in second.headers["x-lmtools-loss"]
+    assert sent["content"] is None

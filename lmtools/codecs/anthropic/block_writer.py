@@ -31,8 +31,9 @@ from ...types import (
 )
 from ..base import Stamp
 from ..fields import restore
+from ..seal import seal
 from ..text import dumps, loads
-from .parts import Rendering, render_block, render_citation
+from .parts import Rendering, foreign_state, render_block, render_citation
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, put
 
 Report = Callable[[Iterable[Opaque], str], None]
@@ -139,6 +140,9 @@ class BlockWriter:
         if redacted:
             block = {"type": "redacted_thinking", "data": redacted["data"]}
             return self._start(restore(block, event.opaque, NAME, "block"), event.wire)
+        carried = foreign_state(event.opaque)
+        if carried is not None and not event.text:
+            return self._start({"type": "redacted_thinking", "data": seal(carried)}, ())
         is_inline = _is_inline(event.wire)
         signature = data_of(event.opaque, SIGNATURE).get("signature", "")
         block = {
@@ -240,6 +244,9 @@ class BlockWriter:
 
     def _thinking(self, event: ThinkingDelta) -> bytes:
         signature = data_of(event.opaque, SIGNATURE).get("signature")
+        carried = foreign_state(event.opaque) if event.opaque else None
+        if carried is not None:
+            signature = seal(carried)
         if signature is None:
             if not event.wire:
                 return f"{self._thinking_head}{dumps(event.text)}}}}}\n\n".encode()

@@ -16,6 +16,7 @@ from ...types import (
     Json,
     JsonObject,
     MediaPart,
+    Opaque,
     OpaquePart,
     Part,
     RefusalPart,
@@ -32,6 +33,7 @@ from ..custom_tools import wrap_input
 from ..fields import report_foreign, restore
 from ..names import WireNames, wire_id
 from ..seal import PREFIX as SEALED
+from ..seal import is_state, seal
 from .content import CITATION_TYPES
 from .media import render_source
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, kept_key, put, render_cache
@@ -200,11 +202,21 @@ def _thinking(part: ThinkingPart, path: str, to: Rendering) -> JsonObject | None
             if state.kind == REDACTED:
                 return _finish({"type": "redacted_thinking", "data": value}, part, path, to)
             return _signed(part, value, path, to)
+    carried = foreign_state(part.opaque) if to.answer else None
+    if carried is not None:
+        if part.text:
+            return _signed(part, seal(carried), path, to)
+        return _finish({"type": "redacted_thinking", "data": seal(carried)}, part, path, to)
     if "absent" in data_of(part.opaque, "block"):
         return _finish({"type": "thinking", "thinking": part.text}, part, path, to)
     if not to.answer:
         return to.drop(path, "thinking without a signature, which the API refuses")
     return _signed(part, "", path, to)
+
+
+def foreign_state(opaque: tuple[Opaque, ...]) -> Opaque | None:
+    """Return the state of another dialect's model, which a client gets sealed."""
+    return next((item for item in opaque if item.dialect != NAME and is_state(item)), None)
 
 
 def _signed(part: ThinkingPart, signature: str, path: str, to: Rendering) -> JsonObject:

@@ -39,6 +39,9 @@ _STATE_KINDS = STATE_KINDS | {"encrypted_content", "thought_signature", "sealed"
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 
+#: The kind of the state that stands in ``reasoning_details`` of an answer.
+DETAILS = "reasoning_details"
+
 THINKING = Shape("thinking", ())
 ANNOTATION = Shape("annotation", ("type", "url_citation"), {"type": "url_citation"})
 URL_CITATION = Shape("url_citation", ("end_index", "start_index", "title", "url"))
@@ -70,12 +73,24 @@ def call_stem(response_id: str | None) -> str:
     return f"call_{tail[-12:]}_" if tail else "call_"
 
 
-def take_assistant(fields: Fields, names: WireNames, minting: Minting, *, answer: bool) -> Taken:
-    """Take everything canonical away from an assistant's message."""
+def take_assistant(
+    fields: Fields,
+    names: WireNames,
+    minting: Minting,
+    *,
+    answer: bool,
+    origin: str | None = None,
+) -> Taken:
+    """Take everything canonical away from an assistant's message.
+
+    ``origin`` is whose the reasoning state of an answer is; without one it stays where it is.
+    """
     taken = Taken()
     _take_reasoning(fields, taken)
     if not answer:
         _take_sealed(fields, taken)
+    elif origin is not None and fields.rest.get("reasoning_details"):
+        _take_details(fields, taken, origin)
     content, spelling = take_content(fields)
     taken.parts.extend(content)
     _take_annotations(fields, taken, answer=answer)
@@ -138,6 +153,24 @@ def _take_sealed(fields: Fields, taken: Taken) -> None:
             for part in parts
         ]
     taken.parts.extend(parts)
+
+
+def _take_details(fields: Fields, taken: Taken, origin: str) -> None:
+    details = fields.array("reasoning_details") or []
+    shown = taken.parts.pop() if taken.parts else ThinkingPart("")
+    taken.parts.append(replace(shown, opaque=(*shown.opaque, details_state(details, origin))))
+
+
+def details_state(details: list[Json], origin: str) -> Opaque:
+    return Opaque(NAME, DETAILS, {"details": details}, origin)
+
+
+def own_details(opaque: tuple[Opaque, ...]) -> Opaque | None:
+    """Return this dialect's own reasoning state, where it came back whole."""
+    for item in opaque:
+        if item.dialect == NAME and item.kind == DETAILS:
+            return item if isinstance(item.data.get("details"), list) else None
+    return None
 
 
 def _opened(entry: Json) -> ThinkingPart | None:

@@ -25,9 +25,12 @@ from ...types import (
 from ..base import Loss, Losses, Target
 from ..fields import report_foreign
 from ..names import WireNames, wire_id
+from ..seal import is_state
 from .assistant import (
     AUDIO,
+    DETAILS,
     is_call,
+    own_details,
     render_annotation,
     report_opaque,
     says_in_content,
@@ -239,12 +242,26 @@ class ConversationRenderer:
             self._lose(f"{path}.cache", "dropped", "Chat servers cache prefixes by themselves")
 
     def _thinking(self, part: ThinkingPart, path: str, out: JsonObject) -> None:
+        sent = self._details(part, out)
         name = self._target.reasoning_field or thinking_field(part)
+        if sent and (name is None or not part.text):
+            # What it shows stands in the details as well.
+            return
         if name is None or not part.text:
             self._lose(path, "dropped", "the server takes no reasoning back")
             return
+        if not sent and any(item.dialect == NAME and is_state(item) for item in part.opaque):
+            self._lose(f"{path}.{DETAILS}", "dropped", "it belongs to another provider or key")
         self._unmarked(part, path)
         out[name] = f"{out[name]}\n{part.text}" if name in out else part.text
+
+    def _details(self, part: ThinkingPart, out: JsonObject) -> bool:
+        """Give reasoning state back to whom it came from; tell whether there was any."""
+        own = own_details(part.opaque)
+        if own is None or own.origin != self._target.origin:
+            return False
+        out.setdefault("reasoning_details", []).extend(own.data["details"])
+        return True
 
     def _citation(self, part: CitationPart, path: str, out: JsonObject, message: Message) -> None:
         rendered = None

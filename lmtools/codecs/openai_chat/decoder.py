@@ -41,7 +41,7 @@ from ..base import Losses, Target
 from ..custom_tools import custom_tools
 from ..names import wire_names
 from ..text import loads
-from .assistant import REASONING_FIELDS, parse_annotation
+from .assistant import DETAILS, REASONING_FIELDS, details_state, parse_annotation
 from .calls import Calls
 from .counts import parse_logprobs, parse_usage
 from .errors import error_in_chunk
@@ -71,6 +71,8 @@ class Decoder:
         self._next_part = 0
         self._named_reasoning = False
         names, custom = wire_names(request, target), custom_tools(request)
+        self._origin = target.origin
+        self._details: list[Json] = []
         self._calls = Calls(names, custom, self._new_part)
         self._several = (request.n or 1) > 1
         self._finished = False
@@ -129,6 +131,8 @@ class Decoder:
             events += self._calls.flush()
         except ProtocolError as error:
             return self._fail(StreamError(error.code, error.message))
+        if self._details:
+            events.append(self._state())
         word = self._finish_word
         if word is None:
             # [DONE] without a reason: the server says that it is done, and no more.
@@ -271,6 +275,9 @@ class Decoder:
         content = delta.pop("content", None)
         if delta:
             self._reasoning(delta, events)
+            self._keep_details(delta)
+        if self._details and (content or "tool_calls" in delta):
+            events.append(self._state())
         if content.__class__ is str:
             if content or tokens:
                 events.append(TextDelta(self._part("text"), content, tokens))
@@ -295,6 +302,24 @@ class Decoder:
                 opaque = (Opaque(NAME, "thinking", {"field": name}),)
             events.append(ThinkingDelta(self._part("thinking"), text, opaque))
             return
+
+    def _keep_details(self, delta: JsonObject) -> None:
+        """Put reasoning state together; its fragments also stay with their frames."""
+        listed = delta.get(DETAILS)
+        if self._origin is None or listed.__class__ is not list:
+            return
+        for entry in listed:
+            last = self._details[-1] if self._details else None
+            if last is not None and _goes_on(last, entry):
+                last.update((k, _joined(k, last.get(k), v)) for k, v in entry.items())
+            else:
+                self._details.append(dict(entry) if entry.__class__ is dict else entry)
+
+    def _state(self) -> ThinkingDelta:
+        """Return the state that came since the last, before what follows its reasoning."""
+        details, self._details = self._details, []
+        state = details_state(details, self._origin or "")
+        return ThinkingDelta(self._part("thinking"), "", (state,))
 
     def _content_list(self, content: Json, events: list[Event]) -> None:
         """Mistral and others stream ``content`` as a list of parts."""
@@ -364,6 +389,19 @@ def _taken(held: JsonObject, key: str, kind: type) -> Json:
         return None
     del held[key]
     return value
+
+
+def _goes_on(last: Json, entry: Json) -> bool:
+    """Tell whether an entry of ``reasoning_details`` is the next fragment of the one before."""
+    if last.__class__ is not dict or entry.__class__ is not dict or "index" not in entry:
+        return False
+    return all(last.get(key) == entry.get(key) for key in ("type", "index"))
+
+
+def _joined(key: str, before: Json, value: Json) -> Json:
+    if key in ("text", "summary", "data") and isinstance(before, str) and isinstance(value, str):
+        return before + value
+    return before if value is None else value
 
 
 def _says(held: JsonObject) -> bool:

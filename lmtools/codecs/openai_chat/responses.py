@@ -36,6 +36,7 @@ from .assistant import (
     call_stem,
     foreign_state,
     is_call,
+    own_details,
     render_annotation,
     report_opaque,
     sealed_detail,
@@ -109,7 +110,8 @@ def _parse(body: Json, request: Request, target: Target) -> Response:
         if place:
             notes["place"] = place
     minting = Minting(call_stem(id), f"{call_stem(id)}0")
-    choice = _Choice(choices[place], request, minting, wire_names(request, target))
+    names = wire_names(request, target)
+    choice = _Choice(choices[place], request, minting, names, target.origin)
     usage = _take_usage(fields)
     model, created = fields.text("model"), fields.integer("created")
     tier = fields.text("service_tier")
@@ -145,10 +147,17 @@ def _take_usage(fields: Fields) -> Usage:
 class _Choice:
     """The first choice, parsed."""
 
-    def __init__(self, wire: Json, request: Request, minting: Minting, names: WireNames) -> None:
+    def __init__(
+        self,
+        wire: Json,
+        request: Request,
+        minting: Minting,
+        names: WireNames,
+        origin: str | None,
+    ) -> None:
         fields = Fields(wire, "choices[0]")
         self._notes: JsonObject = {}
-        self.message = self._message(fields.any("message"), request, minting, names)
+        self.message = self._message(fields.any("message"), request, minting, names, origin)
         self.logprobs: tuple[TokenLogprob, ...] | None = None
         kept: tuple[Opaque, ...] = ()
         logprobs = fields.rest.get("logprobs")
@@ -161,9 +170,16 @@ class _Choice:
         self.finish, self.stop_sequence = self._finish(fields)
         self.opaque = (*CHOICE.keep(fields, wire, self._notes), *kept)
 
-    def _message(self, wire: Json, request: Request, minting: Minting, names: WireNames) -> Message:
+    def _message(
+        self,
+        wire: Json,
+        request: Request,
+        minting: Minting,
+        names: WireNames,
+        origin: str | None,
+    ) -> Message:
         fields = Fields(wire, "choices[0].message")
-        taken = take_assistant(fields, names, minting, answer=True)
+        taken = take_assistant(fields, names, minting, answer=True, origin=origin)
         custom = custom_tools(request)
         parts = tuple(_with_format(as_custom(p, custom), request) for p in taken.parts)
         return Message("assistant", parts, opaque=ANSWER.keep(fields, wire, taken.notes))
@@ -332,11 +348,14 @@ class _AnswerRenderer:
 
     def _thinking(self, part: ThinkingPart, path: str) -> None:
         carried = foreign_state(part.opaque)
+        own = own_details(part.opaque)
+        if own is not None:
+            self._out.setdefault("reasoning_details", []).extend(own.data["details"])
         for state in carried:
             details = self._out.setdefault("reasoning_details", [])
             details.append(sealed_detail(part.text, state, len(details)))
         if not part.text:
-            if not carried:
+            if not carried and own is None:
                 self._lose(path, "dropped", "Chat has no hidden reasoning")
             return
         self._unmarked(part, path, carried)
