@@ -28,7 +28,7 @@ from tests.fakes.scenario import BEFORE, Scenario, refusing
 from tests.fakes.server import Gate
 
 #: Seconds. Nothing that passes waits for it, and it is shorter than any deadline of the proxy's.
-WAIT_S = 20.0
+WAIT_S = 9.0
 PATHS = ["/v1/messages", "/v1/chat/completions"]
 ASK = {"model": "gpt-4.1", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
 
