@@ -97,10 +97,12 @@ def _without_nulls(value: Any) -> Any:
 def test_an_answer_of_which_nothing_is_known_is_still_a_message():
     bare = Response(None, "m", Message("assistant", ()))
 
-    SDKMessage.model_validate(anthropic.render_response(bare, ASK, STAMP).body, strict=True)
+    body = anthropic.render_response(bare, ASK, STAMP).body
+    assert SDKMessage.model_validate(body, strict=True).content == []
     encoder = anthropic.stream_encoder(ASK, STAMP)
-    for frame in read(encoder.encode(Start()) + encoder.encode(End())):
-        EVENT.validate_python(json.loads(frame.data), strict=True)
+    frames = read(encoder.encode(Start()) + encoder.encode(End()))
+    seen = [EVENT.validate_python(json.loads(frame.data), strict=True).type for frame in frames]
+    assert seen == ["message_start", "message_delta", "message_stop"]
 
 
 @pytest.mark.parametrize("code", sorted(CODES - {"conflict", "too_large"}))

@@ -63,7 +63,8 @@ ANSWERS = [
 @pytest.mark.parametrize("response", ANSWERS, ids=range(len(ANSWERS)))
 def test_an_answer_is_a_chat_completion(response):
     body = openai_chat.render_response(response, REQUEST, STAMP).body
-    chat.ChatCompletion.model_validate(json.loads(json.dumps(body)), strict=True)
+    read = chat.ChatCompletion.model_validate(json.loads(json.dumps(body)), strict=True)
+    assert [choice.message.role for choice in read.choices] == ["assistant"]
 
 
 STREAMS = [
