@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from .closing import Closing
 from .codecs.base import Codec, Headers, Losses, Target
 from .errors import TransportError
 from .providers.filters import StopFilter
@@ -42,7 +42,7 @@ class Call:
     remedies: tuple[Remedy, ...] = ()
 
 
-class Stream:
+class Stream(Closing):
     """The events of one answer. Iterate it once; ``response()`` reads the rest and assembles it
     all.
 
@@ -71,17 +71,6 @@ class Stream:
     @property
     def losses(self) -> Losses:
         return self._decoder.losses
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the stream.

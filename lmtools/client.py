@@ -10,11 +10,11 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from .call import FINISH_S, Call, Stream
+from .closing import Closing
 from .codecs import codec_named, count_codec_named
 from .codecs.base import Codec, Headers, Rendered, Target
 from .codecs.text import dumps, loads
@@ -57,7 +57,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 USER_AGENT = f"lmtools/{VERSION}"
 
 
-class LM:
+class LM(Closing):
     """A provider with its credential and transport. Closing it closes a transport that it made
     itself.
 
@@ -96,17 +96,6 @@ class LM:
         self._remedies: Remembered[tuple[str | None, str], Remedy] = Remembered(MAX_REMEDIED)
         self._owned = transport is None
         self._transport = transport if transport is not None else HttpTransport()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         if self._owned:

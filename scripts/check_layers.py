@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LAYERS = (
-    ("errors", "secret", "version"),
+    ("errors", "secret", "version", "closing"),
     ("types", "retry", "remembered"),
     ("serde", "sse", "http1"),
     ("codecs",),
@@ -44,6 +44,7 @@ PURE = (
     "errors",
     "secret",
     "version",
+    "closing",
     "retry",
     "types",
     "serde",

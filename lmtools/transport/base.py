@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from ..closing import Closing
 from ..errors import ProtocolError
 from ..http1 import Headers, find
 from .address import shown_url
@@ -80,7 +80,7 @@ class BodySource(Protocol):
     def buffered(self) -> bool: ...
 
 
-class HttpResponse:
+class HttpResponse(Closing):
     """An answer whose head has come. Its body is read once, by one thread at a time.
 
     ``headers`` are as on the wire: Content-Encoding and Content-Length speak of the bytes before
@@ -145,17 +145,6 @@ class HttpResponse:
     def close(self) -> None:
         """Give the connection up. A body that was read to its end has done so already."""
         self._body.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<HttpResponse {self.status} {shown_url(self.request_url)}>"

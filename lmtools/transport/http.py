@@ -19,9 +19,9 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from ..closing import Closing
 from ..errors import CancelledError, ProtocolError, RequestError
 from ..http1 import (
     BodyReader,
@@ -60,7 +60,7 @@ _MAX_ROUTES = 1024
 _FIRST_BODY_BYTES = 64 * 1024
 
 
-class HttpTransport:
+class HttpTransport(Closing):
     """A ``Transport`` over sockets. Safe to share between threads.
 
     ``ca_file`` adds a PEM file to the trusted authorities (SSL_CERT_FILE replaces them);
@@ -126,17 +126,6 @@ class HttpTransport:
         self._closed = True
         self._wake.set()
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _route(self, url: str) -> tuple[Route, str]:
         origin, target = split_url(url)
