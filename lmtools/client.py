@@ -30,7 +30,7 @@ from .errors import (
 from .http1 import merge
 from .providers import Backend, as_sent, open_backend, provider_named
 from .providers.filters import cut_response, enforce_stops
-from .providers.remedies import LIMITS_FIELD, Remedy, diagnose, treat
+from .providers.remedies import Remedy, diagnose, may_help, treat
 from .providers.repairs import Ledger, repair
 from .remembered import Remembered
 from .retry import LONGEST_WAIT_S, schedule, worth_retrying
@@ -109,19 +109,28 @@ class LM(Closing):
         ``said_in`` is the dialect of a client whose request this is: where the provider speaks the
         same one, what the client said goes on as it was said.
         """
-        return self._render(request, said_in)
+        codec, target = self._target(request, said_in)
+        return self._render(request, said_in, codec, target, self.taught(target, said_in))
+
+    def taught(self, target: Target, said_in: str | None) -> tuple[Remedy, ...]:
+        """Return what refusals taught of a target's model, for what was said in a dialect."""
+        known = self._remedies.find((target.origin, target.model))
+        return tuple(remedy for remedy in known if may_help(remedy, target, said_in))
 
     def _render(
-        self, asked: Request, said_in: str | None, remedies: tuple[Remedy, ...] = ()
+        self,
+        asked: Request,
+        said_in: str | None,
+        codec: Codec,
+        target: Target,
+        remedies: tuple[Remedy, ...],
     ) -> Call:
-        codec, target = self._target(asked, said_in)
-        remedies = tuple(dict.fromkeys((*self._remedies.find(_key(target)), *remedies)))
-        wanted = (remedy for remedy in remedies if _may_help(remedy, target, said_in))
-        request, target, lost = treat(asked, target, wanted)
-        request, ledger = _repaired(request, target, said_in)
+        ledger = Ledger(asked)
+        request, target = treat(asked, target, remedies, ledger)
+        request = _repaired(request, target, said_in, ledger)
         rendered = codec.render_request(request, target)
         call = self._call("complete", request, codec, target, rendered)
-        losses = (*lost, *ledger.losses, *ledger.restate(call.losses, request))
+        losses = (*ledger.losses, *ledger.restate(call.losses, request))
         stops, losses = enforce_stops(request, losses)
         return replace(
             call, losses=losses, stops=stops, asked=asked, said_in=said_in, remedies=remedies
@@ -221,14 +230,24 @@ class LM(Closing):
         remedy = diagnose(error, call.asked, call.target)
         if remedy is None or remedy in call.remedies:
             return None
-        if not _may_help(remedy, call.target, call.said_in):
+        codec, target = self._target(call.asked, call.said_in)
+        if not may_help(remedy, target, call.said_in):
             return None
-        again = self._render(call.asked, call.said_in, (*call.remedies, remedy))
+        remedies = (*call.remedies, remedy)
+        again = self._render(call.asked, call.said_in, codec, target, remedies)
         if (again.http.body, again.http.headers) == (call.http.body, call.http.headers):
             return None
         if remedy.lasts:
-            self._remedies.learn(_key(call.target), remedy)
+            self._remedies.learn((target.origin, target.model), remedy)
         return replace(again, request=call.request)
+
+    def remedy(self, request: Request, said_in: str, error: ApiError) -> Call | None:
+        """Return the call to make after the refusal of a body that was forwarded (``forward``).
+
+        ``request`` is what the body says. None where nothing is known that would help.
+        """
+        codec, target = self._target(request, said_in)
+        return self._remedied(self._render(request, said_in, codec, target, ()), error)
 
     def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:
         response = self._transport.send(call.http, watch)
@@ -347,7 +366,9 @@ class LM(Closing):
                 f"{self.backend.provider.title} counts no tokens for {request.model}",
                 provider=target.provider,
             )
-        request, _ = _repaired(request, target, said_in)
+        ledger = Ledger(request)
+        request, target = treat(request, target, self.taught(target, said_in), ledger)
+        request = _repaired(request, target, said_in, ledger)
         rendered = counts.render_count_request(request, target)
         call = self._call("count_tokens", request, codec, target, rendered)
         with self.send(call, watch) as response:
@@ -392,22 +413,9 @@ class LM(Closing):
             return self.read_json(response.read())
 
 
-def _key(target: Target) -> tuple[str | None, str]:
-    return target.origin, target.model
-
-
-def _may_help(remedy: Remedy, target: Target, said_in: str | None) -> bool:
-    """Tell whether a remedy is for this caller.
-
-    A client that speaks the provider's dialect knows the API, and hears its refusals; the name of
-    the limits field is the one thing that it cannot know behind a proxy.
-    """
-    return said_in != target.dialect or remedy.name == LIMITS_FIELD
-
-
-def _repaired(request: Request, target: Target, said_in: str | None) -> tuple[Request, Ledger]:
+def _repaired(request: Request, target: Target, said_in: str | None, ledger: Ledger) -> Request:
     """Return what was said in another dialect, or by a program in none, as this target takes it."""
-    return (request, Ledger(request)) if said_in == target.dialect else repair(request, target)
+    return request if said_in == target.dialect else repair(request, target, ledger)[0]
 
 
 def _secret(

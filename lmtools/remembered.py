@@ -11,10 +11,14 @@ Value = TypeVar("Value")
 
 
 class Remembered(Generic[Key, Value]):
-    """Values by key; beyond ``bound`` keys, the one that was not asked for longest is forgotten."""
+    """Values by key; beyond ``bound`` keys, the one that was not asked for longest is forgotten.
 
-    def __init__(self, bound: int) -> None:
+    Of one key, the ``each`` values that were learned last are kept.
+    """
+
+    def __init__(self, bound: int, each: int = 16) -> None:
         self._bound = bound
+        self._each = each
         self._lock = Lock()
         self._known: OrderedDict[Key, tuple[Value, ...]] = OrderedDict()
 
@@ -31,6 +35,6 @@ class Remembered(Generic[Key, Value]):
         """Add a value to those of a key; a known one stays where it is."""
         with self._lock:
             known = self._known.pop(key, ())
-            self._known[key] = known if value in known else (*known, value)
+            self._known[key] = known if value in known else (*known, value)[-self._each :]
             if len(self._known) > self._bound:
                 self._known.popitem(last=False)

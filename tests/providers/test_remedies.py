@@ -11,7 +11,7 @@ from lmtools.client import LM
 from lmtools.codecs import codec_named
 from lmtools.codecs.base import Incoming
 from lmtools.errors import InvalidRequestError, LMError
-from lmtools.providers.remedies import Remedy
+from lmtools.providers.remedies import Remedy, touches
 from lmtools.remembered import Remembered
 from lmtools.transport import MockResponse, MockTransport
 from lmtools.types import Message, Opaque, Reasoning, Request, TextPart, ThinkingPart
@@ -220,16 +220,50 @@ def test_the_same_refusal_again_is_the_callers(name):
 @pytest.mark.parametrize("name", CASES)
 def test_what_holds_for_the_model_is_sent_right_the_next_time(name):
     dialect, refused, ask, _, path = case_of(name)
-    lasts = name != "a forged signature"
-    answers = [refused, good(dialect), *([] if lasts else [refused]), good(dialect)]
-    lm, transport = answering(dialect, *answers)
+    lm, transport = answering(dialect, refused, good(dialect), good(dialect))
     lm.complete(ask)
     lm.complete(ask)
     sent = bodies(transport)
 
-    assert len(sent) == len(answers)
-    assert sent[1] == sent[-1]
-    assert not lasts or path is None or path in [loss.path for loss in lm.render(ask).losses]
+    assert len(sent) == 3
+    assert sent[1] == sent[2]
+    assert path is None or path in [loss.path for loss in lm.render(ask).losses]
+
+
+def thinking(state, text="hm"):
+    data = {"signature": state}
+    part = ThinkingPart(text, opaque=(Opaque("anthropic", "signature", data),))
+    return Message.assistant((part, TextPart(f"after {state}")))
+
+
+def test_only_thinking_that_was_refused_stays_away():
+    """The next turn brings the signature of the model that answered, which is worth keeping."""
+    lm, transport = answering(
+        "anthropic", case_of("a forged signature")[1], *[good("anthropic")] * 2
+    )
+    more = Message.user("More")
+    lm.complete(Request("m", (more, thinking("bad"), more), max_tokens=9))
+    lm.complete(Request("m", (more, thinking("bad"), more, thinking("new"), more), max_tokens=9))
+    sent = bodies(transport)[-1]["messages"]
+
+    kinds = [[b["type"] for b in m["content"]] for m in sent if isinstance(m["content"], list)]
+    assert kinds == [["thinking", "text"]]
+    assert [m["content"] for m in sent][1] == "after bad"
+
+
+def test_a_message_of_refused_thinking_alone_goes_away_whole():
+    refused = case_of("a forged signature")[1]
+    lm, transport = answering("anthropic", refused, good("anthropic"))
+    part = thinking("bad").parts[0]
+    history = (*[Message.user("Hi")], Message.assistant((part,)), Message.user("More"))
+    body = codec_named("anthropic").render_request(
+        Request("m", history, max_tokens=9), lm.backend.target("m")
+    )
+    ask = codec_named("anthropic").parse_request(Incoming(body.body))
+    call, _ = lm.deliver(lm.render(ask, said_in="anthropic"))
+
+    assert [m["role"] for m in bodies(transport)[1]["messages"]] == ["user", "user"]
+    assert [loss.path for loss in call.losses] == ["messages[1]"]
 
 
 def test_another_model_of_the_same_server_learns_nothing():
@@ -341,6 +375,154 @@ def test_only_a_refusal_is_diagnosed():
     assert len(transport.requests) == 1
 
 
+HEAD = {"model": "m", "max_tokens": 9}
+USER = {"role": "user", "content": "Hi"}
+
+
+def blocks(*content):
+    return {"role": "assistant", "content": list(content)}
+
+
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+REDACTED = {"type": "redacted_thinking", "data": "b3RoZXI="}
+SAID = {"type": "text", "text": "Hello"}
+BETAS = (("anthropic-beta", "a-1,context-management-2025-06-27,b-2"),)
+NOT_SIGNED = "messages.1.content.0.thinking.signature: Field required"
+FORGED = "messages.1.content.0: Invalid `signature` in `thinking` block"
+NO_BETA = "Unexpected value(s) `a-1` for the `anthropic-beta` header. Please consult our docs."
+EMPTY = "messages: text content blocks must be non-empty"
+EDITED = "context_management: Extra inputs are not permitted"
+#: name: words of the refusal, body, what it becomes, betas that go on, paths of losses
+SAME_DIALECT = {
+    "forged": (
+        FORGED,
+        {"messages": [USER, blocks(SIGNED, REDACTED, SAID), USER]},
+        {"messages": [USER, blocks(SAID), USER]},
+        None,
+        ["messages[1].parts[0]", "messages[1].parts[1]"],
+    ),
+    "unsigned": (
+        NOT_SIGNED,
+        {"messages": [USER, blocks({"type": "thinking", "thinking": "x"}, SIGNED, SAID), USER]},
+        {"messages": [USER, blocks(SIGNED, SAID), USER]},
+        None,
+        ["messages[1].parts[0]"],
+    ),
+    "budget": (
+        NO_BUDGETS,
+        {"messages": [USER], "thinking": {"type": "enabled", "budget_tokens": 31999}},
+        {"messages": [USER], "thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}},
+        None,
+        ["reasoning"],
+    ),
+    "beta field": (
+        EDITED,
+        {"messages": [USER], "context_management": {"edits": []}},
+        {"messages": [USER]},
+        "a-1,b-2",
+        ["headers.anthropic-beta", "context_management"],
+    ),
+    "beta": (
+        NO_BETA,
+        {"messages": [USER]},
+        {"messages": [USER]},
+        "context-management-2025-06-27,b-2",
+        ["headers.anthropic-beta"],
+    ),
+    "empty text": (
+        EMPTY,
+        {"messages": [USER, blocks({"type": "text", "text": ""}), USER, blocks({"type": "text", "text": ""}, SAID), USER]},
+        {"messages": [USER, USER, blocks(SAID), USER]},
+        None,
+        ["messages[1].parts[0]", "messages[1]", "messages[3].parts[0]"],
+    ),
+}  # fmt: skip
+
+
+def said(name):
+    words, body, becomes, betas, paths = SAME_DIALECT[name]
+    wire = Incoming({**HEAD, **body}, headers=BETAS)
+    return refusal("anthropic", words), wire, {**HEAD, **becomes}, betas, paths
+
+
+def listed(body):
+    """Return a body whose contents are lists: a text that stands alone may be spelled so or so."""
+    spelled = [
+        {**m, "content": [{"type": "text", "text": m["content"]}]}
+        if isinstance(m["content"], str)
+        else m
+        for m in body["messages"]
+    ]
+    return {**body, "messages": spelled}
+
+
+@pytest.mark.parametrize("name", SAME_DIALECT)
+def test_what_no_client_can_know_is_helped_in_its_own_dialect_too(name):
+    refused, wire, becomes, betas, paths = said(name)
+    lm, transport = answering("anthropic", refused, good("anthropic"))
+    request = codec_named("anthropic").parse_request(wire)
+    call, _ = lm.deliver(lm.render(request, said_in="anthropic"))
+
+    assert [listed(body) for body in bodies(transport)] == [listed(wire.body), listed(becomes)]
+    assert transport.requests[1].header("anthropic-beta") == (betas or BETAS[0][1])
+    assert [loss.path for loss in call.losses] == paths
+
+
+@pytest.mark.parametrize("name", SAME_DIALECT)
+def test_a_remedy_touches_the_body_that_it_changes_and_not_what_became_of_it(name):
+    refused, wire, becomes, betas, _ = said(name)
+    lm, _ = answering("anthropic", refused, good("anthropic"))
+    request = codec_named("anthropic").parse_request(wire)
+    call, _ = lm.deliver(lm.render(request, said_in="anthropic"))
+    (remedy,) = lm.taught(call.target, "anthropic")
+
+    assert touches(remedy, wire.body, BETAS[0][1])
+    assert not touches(remedy, becomes, betas or "")
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        Remedy("unsigned thinking"),
+        Remedy("adaptive thinking"),
+        Remedy("blank texts"),
+        Remedy("thinking history", marks=frozenset({"0"})),
+        Remedy("one sampling field"),
+        Remedy("field", "context_management"),
+        Remedy("limits field", "max_completion_tokens"),
+        Remedy("beta", "z"),
+    ],
+    ids=lambda remedy: remedy.name,
+)
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"messages": 5}, {"messages": [None, 7, {}, {"content": 5}, {"content": [1, {}]}]},
+     {"system": "", "thinking": "enabled", "messages": []},
+     {"messages": [{"content": [{"type": "tool_result", "content": ""}, {"type": "x", "text": 5}]}]}],
+    ids=lambda odd: json.dumps(odd)[:20],
+)  # fmt: skip
+def test_bodies_of_any_form_are_untouched_by_what_is_not_in_them(remedy, odd):
+    assert not touches(remedy, odd)
+
+
+def test_an_empty_block_in_a_tools_result_is_touched():
+    inner = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": " "}]}
+
+    assert touches(Remedy("blank texts"), {"messages": [{"role": "user", "content": [inner]}]})
+
+
+def test_a_field_whose_beta_the_client_forgot_is_its_own_mistake():
+    """Were it remembered, the next client's field and beta would be dropped for it."""
+    body = {**HEAD, "messages": [USER], "context_management": {}}
+    ask = codec_named("anthropic").parse_request(Incoming(body))
+    lm, transport = answering("anthropic", refusal("anthropic", EDITED))
+
+    with pytest.raises(InvalidRequestError):
+        lm.deliver(lm.render(ask, said_in="anthropic"))
+    assert len(transport.requests) == 1
+    assert lm.taught(lm.backend.target("m"), None) == ()
+
+
 def test_a_client_of_the_same_dialect_hears_its_own_refusal():
     body = {"model": "m", "max_tokens": 9, "temperature": 0.5, "messages": []}
     ask = codec_named("anthropic").parse_request(Incoming(body))
@@ -373,6 +555,14 @@ def test_memory_is_bounded_and_forgets_what_was_asked_for_longest_ago():
     assert known.find(1) == ()
     assert known.find(2) == (Remedy("b"),)
     assert known.find(3) == (Remedy("d"),)
+
+
+def test_of_one_key_the_newest_values_are_kept():
+    known: Remembered[int, int] = Remembered(2, each=3)
+    for value in (1, 2, 3, 1, 4):
+        known.learn(1, value)
+
+    assert known.find(1) == (2, 3, 4)
 
 
 def test_memory_takes_many_threads_at_once():

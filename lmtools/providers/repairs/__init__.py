@@ -49,12 +49,15 @@ REPAIRS: tuple[Repair, ...] = (
 )
 
 
-def repair(request: Request, target: Target) -> tuple[Request, Ledger]:
+def repair(
+    request: Request, target: Target, ledger: Ledger | None = None
+) -> tuple[Request, Ledger]:
     """Return the request as the target takes it, and the ledger of what that cost.
 
-    The ledger also restates losses of the repaired request under the paths of the asked one.
+    ``ledger`` is that of an earlier change, if there was one. It also restates losses of the
+    repaired request under the paths of the asked one.
     """
-    ledger = Ledger(request)
+    ledger = ledger or Ledger(request)
     for apply in REPAIRS:
         request = apply(request, target, ledger)
     return request, ledger
