@@ -188,7 +188,9 @@ def _complete(dialect: str) -> Action:
     def act(app: App, http: Exchange, entry: ExchangeEntry) -> None:
         codec, back = codec_named(dialect), app.back
         body = _read_body(http)
-        found = raw.look(body, dialect, back.lm.backend, partial(map_model, back.model_map))
+        sent_as = partial(map_model, back.model_map)
+        betas = ",".join(v for n, v in http.request.headers if n.lower() == "anthropic-beta")
+        found = raw.look(body, dialect, back.lm.backend, sent_as, back.lm.taught, betas)
         if isinstance(found, raw.Passing):
             raw.serve(http, codec, entry, back, found)
             return

@@ -101,6 +101,17 @@ def serve(asked: Asked, back: Back) -> None:
         refuse_losses(call.losses)
         # A remedy would send something else after all.
         call = replace(call, asked=None)
+    _answer(asked, back, call)
+
+
+def serve_otherwise(asked: Asked, back: Back, call: Call) -> None:
+    """Answer a request that was passed raw and refused, with a call that has the remedy."""
+    _note_remedy(asked, back, call)
+    _answer(asked, back, call)
+
+
+def _answer(asked: Asked, back: Back, call: Call) -> None:
+    request = asked.request
     # Response-side functions see the request as the client sent it.
     call = replace(call, request=request)
     stamp = Stamp(back.new_id(), int(back.now()), request.model, estimate_tokens(request))
@@ -113,9 +124,10 @@ def serve(asked: Asked, back: Back) -> None:
 def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
     sent = call
     call, answer = back.lm.deliver(sent, asked.http.watch())
+    if call is not sent:
+        _note_remedy(asked, back, call)
     with answer:
         response = back.lm.parse(call, answer.read())
-    _note_remedy(asked, back, sent, call)
     rendered = asked.codec.render_response(response, asked.request, stamp)
     note_usage(asked.entry, response.usage)
     asked.entry.upstream_id = response.id
@@ -154,7 +166,8 @@ class _Streamed:
             self._http.end(self._encoder.close())
 
     def _relay(self, stream: Stream) -> None:
-        _note_remedy(self._asked, self._back, self._call, stream.call)
+        if stream.call is not self._call:
+            _note_remedy(self._asked, self._back, stream.call)
         self._call, self._answer = stream.call, stream.headers
         for batch in stream.batches():
             last = batch[-1]
@@ -229,14 +242,13 @@ def _log_losses(log: Log, entry: ExchangeEntry, losses: tuple[Loss, ...]) -> Non
             )
 
 
-def _note_remedy(asked: Asked, back: Back, sent: Call, answered: Call) -> None:
+def _note_remedy(asked: Asked, back: Back, call: Call) -> None:
     """Log that a refusal was answered with another request, and what that cost."""
-    if answered is not sent:
-        known = asked.entry.request_id
-        names = ", ".join(f"{remedy.name} {remedy.word}".strip() for remedy in answered.remedies)
-        back.log.info("refused, sent otherwise", request_id=known, remedies=names)
-        asked.entry.losses = len(answered.losses) or None
-        _log_losses(back.log, asked.entry, answered.losses)
+    names = ", ".join(f"{remedy.name} {remedy.word}".strip() for remedy in call.remedies)
+    known = asked.entry.request_id
+    back.log.info("refused, sent otherwise", request_id=known, remedies=names)
+    asked.entry.losses = len(call.losses) or None
+    _log_losses(back.log, asked.entry, call.losses)
 
 
 def refuse_losses(losses: tuple[Loss, ...]) -> None:

@@ -12,7 +12,7 @@ What does not fit is left to the codec (``Reason``), never passed on in hope.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..client import FINISH_S, Call
@@ -22,6 +22,7 @@ from ..codecs.splice import Edit, Member, members, splice
 from ..codecs.text import dumps, loads
 from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
 from ..providers import Backend, as_sent
+from ..providers.remedies import Remedy, renamed, touches
 from ..sse import SSEDecoder
 from ..transport import HttpResponse
 from ..types import (
@@ -61,6 +62,7 @@ class Reason(Enum):
     ODD_LIMIT = "the limits field has another name at the server, and cannot just be renamed"
     EMPTY_LIST = "it has an empty list that servers refuse"
     SEALED = "it holds reasoning that was sealed here for a client of another dialect"
+    REMEDY = "the server refused the like of it for this model, and takes it otherwise"
 
 
 #: What reasoning begins with that went through a client of another dialect.
@@ -87,13 +89,23 @@ class Left:
     body: JsonObject | None = None
 
 
+def _nothing(_: Target, __: str) -> tuple[Remedy, ...]:
+    return ()
+
+
 def look(
-    body: bytes, dialect: str, backend: Backend, sent_as: Callable[[str], str]
+    body: bytes,
+    dialect: str,
+    backend: Backend,
+    sent_as: Callable[[str], str],
+    taught: Callable[[Target, str], tuple[Remedy, ...]] = _nothing,
+    betas: str = "",
 ) -> Passing | Left:
     """Tell whether a client's body may go on as it is, with its edits made.
 
-    ``sent_as`` maps the client's name of a model to the provider's. ConfigError where the provider
-    does not serve the model.
+    ``sent_as`` maps the client's name of a model to the provider's; ``taught`` returns what
+    refusals taught of a model (``LM.taught``); ``betas`` is the client's ``anthropic-beta``.
+    ConfigError where the provider does not serve the model.
     """
     try:
         text = body.decode()
@@ -111,6 +123,10 @@ def look(
         return Left(Reason.OTHER_DIALECT, values)
     passage = passage_named(dialect)
     reason = Reason.DUPLICATE_KEYS if len(held) < len(found) else None
+    for remedy in taught(target, dialect):
+        target = renamed(target, remedy)
+        if touches(remedy, values, betas):
+            reason = reason or Reason.REMEDY
     reason = reason or reason_to_leave(text, values, passage, target)
     if reason is not None:
         return Left(reason, values)
@@ -214,10 +230,39 @@ def serve(http: Exchange, codec: Codec, entry: ExchangeEntry, back: Back, passin
         else:
             _serve_whole(asked)
     except ApiError as error:
-        if http.status is not None or not _is_own_form(codec, error):
+        if http.status is not None:
             raise
-        entry.error = loggable(error)
-        _respond_as_it_is(asked, error)
+        _answer_refusal(asked, error)
+
+
+def _answer_refusal(asked: _Asked, error: ApiError) -> None:
+    """Answer what was refused before anything went out: with a remedy, else as it was refused."""
+    try:
+        again = None if asked.back.strict else _with_remedy(asked, error)
+        if again is not None:
+            exchange.serve_otherwise(*again)
+            return
+    except ApiError as refused:
+        if asked.http.status is not None:
+            raise
+        error = refused
+    if not _is_own_form(asked.codec, error):
+        raise error
+    asked.entry.error = loggable(error)
+    _respond_as_it_is(asked, error)
+
+
+def _with_remedy(asked: _Asked, error: ApiError) -> tuple[exchange.Asked, Back, Call] | None:
+    """Return the exchange as it goes on through the codec; None where nothing helps."""
+    http, codec, back = asked.http, asked.codec, asked.back
+    try:
+        request = codec.parse_request(exchange.incoming(http, loads(http.read_body().decode())))
+        sent = replace(request, model=asked.passing.sent_model)
+        call = back.lm.remedy(sent, codec.NAME, error)
+    except LMError:
+        # What the codec cannot read was the provider's to refuse, and its words are the better.
+        return None
+    return None if call is None else (exchange.Asked(http, codec, request, asked.entry), back, call)
 
 
 def _is_own_form(codec: Codec, error: ApiError) -> bool:

@@ -25,7 +25,7 @@ from .repairs import Ledger
 from .repairs.content import drop_blanks
 from .repairs.ledger import with_messages
 
-__all__ = ["LIMITS_FIELD", "Remedy", "diagnose", "may_help", "touches", "treat"]
+__all__ = ["LIMITS_FIELD", "Remedy", "diagnose", "may_help", "renamed", "touches", "treat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +206,10 @@ def treat(
     The ledger gets what was lost beside the codec's own losses.
     """
     for remedy in remedies:
+        target = renamed(target, remedy)
         if remedy.name == LIMITS_FIELD:
-            target = replace(target, limits_field=remedy.word)
-        elif remedy.name == _STATE:
+            continue
+        if remedy.name == _STATE:
             request = _without_state(request, ledger, remedy.marks)
         elif remedy == _UNSIGNED:
             request = _without_state(request, ledger, None)
@@ -221,6 +222,13 @@ def treat(
         else:
             request, target = _without_fields(request, target, remedy, ledger)
     return request, target
+
+
+def renamed(target: Target, remedy: Remedy) -> Target:
+    """Return the target with the name of the limits field that a remedy teaches, if it does."""
+    if remedy.name != LIMITS_FIELD:
+        return target
+    return replace(target, limits_field=remedy.word)
 
 
 def _adaptive(target: Target) -> Target:

@@ -18,6 +18,7 @@ from lmtools.codecs.openai_chat.tools import CUSTOM_TOOLS
 from lmtools.codecs.passage import passage_named
 from lmtools.errors import ApiError
 from lmtools.providers import ARGO_HOSTS, Backend, loopback, provider_named
+from lmtools.providers.remedies import LIMITS_FIELD, Remedy
 from tests import corpus
 
 ASK = [{"role": "user", "content": "Hello"}]
@@ -170,7 +171,7 @@ def test_without_its_cause_the_body_goes_on(reason: Reason) -> None:
 
 
 def test_the_tests_have_a_case_of_every_reason() -> None:
-    assert {*REASONS, Reason.OTHER_DIALECT, Reason.STOP} == set(Reason)
+    assert {*REASONS, Reason.OTHER_DIALECT, Reason.STOP, Reason.REMEDY} == set(Reason)
 
 
 def test_another_dialect_at_the_provider_is_a_reason() -> None:
@@ -246,6 +247,33 @@ def test_a_left_body_needs_no_second_reading() -> None:
     body = {**CHAT, "tools": [], "temperature": 0.5, "top": [1, {"a": None}]}
 
     assert seen(body) == Left(Reason.EMPTY_LIST, body)
+
+
+# What refusals taught
+
+
+def knowing(*remedies: Remedy, body: Any, dialect: str = "anthropic", betas: str = "") -> Any:
+    backend = server("anthropic" if dialect == "anthropic" else "openai-chat")
+    taught = lambda target, said_in: remedies  # noqa: E731
+    return look(json.dumps(body).encode(), dialect, backend, str, taught, betas)
+
+
+def test_a_body_that_was_refused_in_this_form_is_left_at_once_and_others_go_on() -> None:
+    adaptive, beta = Remedy("adaptive thinking"), Remedy("beta", "old-1")
+    budget = {**MESSAGES, "thinking": {"type": "enabled", "budget_tokens": 2000}}
+
+    assert knowing(adaptive, beta, body=budget) == Left(Reason.REMEDY, budget)
+    assert knowing(adaptive, beta, body=MESSAGES, betas="new-2,old-1").reason is Reason.REMEDY
+    assert isinstance(knowing(adaptive, beta, body=MESSAGES, betas="new-2"), Passing)
+    assert isinstance(knowing(body=budget), Passing)
+
+
+def test_a_name_of_the_limits_field_that_was_taught_is_put_in_its_place() -> None:
+    """No body is left for it: only the spelling of one key changes."""
+    remedy = Remedy(LIMITS_FIELD, "max_completion_tokens")
+    passing = knowing(remedy, body={**CHAT, "max_tokens": 5}, dialect="openai_chat")
+
+    assert json.loads(passing.body) == {**CHAT, "max_completion_tokens": 5}
 
 
 # Headers
