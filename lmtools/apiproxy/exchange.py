@@ -42,8 +42,8 @@ MAX_LOSS_HEADER = 2048
 MAX_REFUSED = 10
 _CHANGES = frozenset({"dropped", "clamped", "substituted"})
 
-#: Request headers that a codec may see; every other one stays here.
-PASSED_HEADERS = frozenset({"anthropic-beta", "anthropic-version"})
+#: How the names of request headers begin that a codec may see; every other one stays here.
+PASSED_FAMILIES = ("anthropic-",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ def request_id_headers(entry: ExchangeEntry) -> Headers:
 def incoming(http: Exchange, body: object) -> Incoming:
     """Return what of a request a codec may see."""
     request = http.request
-    passed = tuple((n.lower(), v) for n, v in request.headers if n.lower() in PASSED_HEADERS)
+    passed = tuple(
+        (n.lower(), v) for n, v in request.headers if n.lower().startswith(PASSED_FAMILIES)
+    )
     return Incoming(body, request.path, request.query, passed)
 
 

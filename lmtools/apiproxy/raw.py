@@ -17,6 +17,7 @@ from enum import Enum
 
 from ..client import FINISH_S, Call
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder, Target
+from ..codecs.error_headers import retry_after_value
 from ..codecs.passage import EventBytes, Passage, Renamer, passage_named, rename_answer
 from ..codecs.splice import Edit, Member, members, splice
 from ..codecs.text import dumps, loads
@@ -183,7 +184,7 @@ def _sent_headers(headers: Headers, passage: Passage) -> Headers:
     found: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
-        if lower in passage.headers:
+        if lower in passage.headers or lower.startswith(passage.families):
             found[lower] = f"{found[lower]},{value}" if lower in found else value
     return tuple(found.items())
 
@@ -284,8 +285,16 @@ def _is_own_form(codec: Codec, error: ApiError) -> bool:
 def _respond_as_it_is(asked: _Asked, error: ApiError) -> None:
     assert error.answer is not None
     status, headers, body = error.answer
-    own = asked.headers() + passed_headers(headers)
+    own = asked.headers() + _in_seconds(passed_headers(headers), error.retry_after)
     asked.http.respond(status, (("Content-Type", "application/json"), *own), body)
+
+
+def _in_seconds(headers: Headers, seconds: float | None) -> Headers:
+    """Return headers with a date in ``Retry-After`` as seconds: some clients read only those."""
+    if seconds is None:
+        return headers
+    value = retry_after_value(seconds)
+    return tuple((name, value if name == "retry-after" else held) for name, held in headers)
 
 
 # Whole answers

@@ -155,7 +155,7 @@ def note(opaque: tuple[Opaque, ...], dialect: str, kind: str, name: str) -> Json
 
 
 #: Headers that say how one wire is spoken, and nothing of what is asked: never a loss.
-_PROTOCOL_HEADERS = frozenset({"anthropic-version"})
+_PROTOCOL_HEADERS = frozenset({"anthropic-version", "anthropic-dangerous-direct-browser-access"})
 
 
 def report_headers(opaque: Iterable[Opaque], dialect: str, losses: Losses) -> None:

@@ -23,6 +23,7 @@ class Passage:
     """Facts of one dialect.
 
     ``headers``       of a request that belong to its meaning, in lower case
+    ``families``      how the names of such headers begin, where new ones come with new features
     ``limits``        names of the field that bounds the answer
     ``needs_limit``   a body without any of them is refused
     ``stops``         the field that holds stop sequences
@@ -37,6 +38,7 @@ class Passage:
     """
 
     headers: frozenset[str]
+    families: tuple[str, ...]
     limits: tuple[str, ...]
     needs_limit: bool
     stops: str
@@ -103,7 +105,9 @@ def _uses_custom_tools(body: JsonObject) -> frozenset[str]:
 
 _PASSAGES = {
     "anthropic": Passage(
-        headers=frozenset({"anthropic-beta", "anthropic-version"}),
+        headers=frozenset(),
+        # An open list, by code.claude.com/docs/en/llm-gateway-protocol#forward-as-open-lists.
+        families=("anthropic-",),
         limits=("max_tokens",),
         needs_limit=True,
         stops="stop_sequences",
@@ -116,6 +120,7 @@ _PASSAGES = {
     ),
     "openai_chat": Passage(
         headers=frozenset({"openai-beta"}),
+        families=(),
         limits=("max_tokens", "max_completion_tokens"),
         needs_limit=False,
         stops="stop",

@@ -53,6 +53,7 @@ _TYPE_OF_CODE = {code: word for word, (code, _) in ERROR_TYPES.items()} | {
 }
 _CLIENT_CODES = frozenset({"invalid_request", "not_found", "too_large"})
 _TOO_LONG = re.compile(r"prompt is too long|exceed(?:s|ed)? context limit|context window", re.I)
+_LONG_PROMPT = "prompt is too long"
 _NO_MODEL = re.compile(r"^model: |model .*(?:not found|does not exist|not supported)", re.I)
 _NO_CREDIT = re.compile(r"credit balance is too low", re.I)
 _BODY_KEYS = ("type", "error", "request_id")
@@ -177,13 +178,30 @@ def render_error(error: ApiError) -> Refusal:
         headers.append(("retry-after", retry_after_value(error.retry_after)))
     if error.request_id:
         headers.append(("request-id", error.request_id))
-    body = error_body(word, error.message, error.request_id, opaque)
+    message = _message(word, error.code, error.provider_code, error.message)
+    body = error_body(word, message, error.request_id, opaque)
     return Refusal(status or status_for_code(error.code), tuple(headers), body)
 
 
 def render_error_event(error: StreamError) -> JsonObject:
     word = _type_word(error.code, error.provider_code, error.opaque)
-    return error_body(word, error.message, error.request_id, error.opaque)
+    message = _message(word, error.code, error.provider_code, error.message)
+    return error_body(word, message, error.request_id, error.opaque)
+
+
+def _message(word: str, code: str, provider_code: str | None, message: str) -> str:
+    """Return the message; of a prompt that another provider finds too long, in this API's words.
+
+    One type word stands for every bad request, so clients know this one by its wording alone:
+    Claude Code then shortens the conversation, where any other error ends it
+    (code.claude.com/docs/en/llm-gateway-protocol#automatic-retry-and-error-forwarding).
+    """
+    is_foreign = code == "context_length" and provider_code != word
+    return f"{_LONG_PROMPT}: {message}" if is_foreign and not _says_so(message) else message
+
+
+def _says_so(message: str) -> bool:
+    return _LONG_PROMPT in message.lower()
 
 
 def _type_word(code: str, provider_code: str | None, opaque: tuple[Opaque, ...]) -> str:

@@ -47,7 +47,8 @@ _BODY_KEYS = (
     "system",
     "messages",
 )
-_HEADERS = ("anthropic-beta", "anthropic-version")
+#: Headers that carry meaning: versions, betas, and whatever a later release says in the same way.
+_HEADERS = "anthropic-"
 _ROLES = ("user", "assistant", "system")
 
 #: Sent when neither the request nor the target has a limit; every Claude model takes it.
@@ -184,7 +185,7 @@ def _parse_metadata(body: Fields) -> tuple[str | None, tuple[Opaque, ...]]:
 
 
 def _parse_headers(headers: Headers) -> tuple[Opaque, ...]:
-    kept = {name.lower(): value for name, value in headers if name.lower() in _HEADERS}
+    kept = {name.lower(): value for name, value in headers if name.lower().startswith(_HEADERS)}
     return (Opaque(NAME, "headers", kept),) if kept else ()
 
 

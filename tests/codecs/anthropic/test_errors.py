@@ -113,6 +113,27 @@ def test_context_length_is_an_invalid_request_for_clients():
     assert (refusal.status, refusal.body["error"]["type"]) == (400, "invalid_request_error")
 
 
+@pytest.mark.parametrize(
+    ("code", "provider_code", "message", "said"),
+    [
+        ("context_length", "context_length_exceeded", "maximum context", "prompt is too long: maximum context"),
+        ("context_length", None, "8192 tokens at most", "prompt is too long: 8192 tokens at most"),
+        ("context_length", "BadRequestError", "Prompt is too long", "Prompt is too long"),
+        ("context_length", "invalid_request_error", "exceed context limit: 9", "exceed context limit: 9"),
+        ("rate_limit", "rate_limit_exceeded", "slow down", "slow down"),
+    ],
+)  # fmt: skip
+def test_a_prompt_that_another_provider_finds_too_long_is_said_in_this_apis_words(
+    code, provider_code, message, said
+):
+    """Claude Code shortens a conversation by that wording alone; the API's own goes on as it is."""
+    error = api_error(code, message, status=400, provider_code=provider_code)
+    event = StreamError(code, message, provider_code=provider_code)
+
+    assert anthropic.render_error(error).body["error"]["message"] == said
+    assert render_error_event(event)["error"]["message"] == said
+
+
 PLAIN = [
     (b"", 502, "the server answered 502 without a word"),
     (

@@ -110,7 +110,7 @@ def test_errors_are_errors_to_the_sdk(code):
     """Conflicts and large bodies have type words that the SDK's union does not list."""
     body = anthropic.render_error(api_error(code, "m", request_id="req_1")).body
 
-    assert ErrorResponse.model_validate(body, strict=True).error.message == "m"
+    assert ErrorResponse.model_validate(body, strict=True).error.message.endswith("m")
 
 
 def test_a_model_is_a_model_to_the_sdk():
