@@ -5,6 +5,9 @@ stores it where its dialect keeps state of the model and hands it back; ``open``
 ``Opaque`` again. A seal hides nothing and proves nothing: what comes back is a client's data. So
 only kinds of reasoning state open, only with an origin, and never with the names under which
 codecs keep wire keys (``rest``, ``keys``); whose codec reads the state checks its values.
+
+Thinking that did not stand first in its answer has a further key ``at``, its ``Place``, for clients
+whose dialect says all reasoning apart from the text and the calls that it stood between.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 
 from ..errors import ProtocolError
 from ..types import JsonObject, Opaque
+from .places import FIRST, Place
 from .text import loads
 
 PREFIX = "lmt1."
@@ -35,7 +39,7 @@ def is_state(item: Opaque) -> bool:
     return item.origin is not None and item.kind in STATE_KINDS and not _NEVER & item.data.keys()
 
 
-def seal(state: Opaque) -> str:
+def seal(state: Opaque, place: Place = FIRST) -> str:
     """Return the sealed text: the same bytes for the same state, whatever its order of keys."""
     held: JsonObject = {
         "data": state.data,
@@ -43,11 +47,19 @@ def seal(state: Opaque) -> str:
         "kind": state.kind,
         "origin": state.origin,
     }
+    if place != FIRST:
+        held["at"] = list(place)
     return PREFIX + urlsafe_b64encode(_ENCODER.encode(held).encode()).decode().rstrip("=")
 
 
 def open(text: Any) -> Opaque | None:
     """Return what was sealed, or None for anything that ``seal`` does not write."""
+    found = open_placed(text)
+    return None if found is None else found[0]
+
+
+def open_placed(text: Any) -> tuple[Opaque, Place] | None:
+    """Return what was sealed and where it stood, or None as ``open`` does."""
     if not isinstance(text, str) or not text.startswith(PREFIX) or len(text) > MAX_SEALED:
         return None
     body = text[len(PREFIX) :]
@@ -55,7 +67,18 @@ def open(text: Any) -> Opaque | None:
         held = loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode())
     except (ValueError, ProtocolError, RecursionError):
         return None
-    if not isinstance(held, dict) or held.keys() != _KEYS:
+    if not isinstance(held, dict):
+        return None
+    place = _read_place(held.pop("at", list(FIRST)))
+    state = _read_state(held)
+    if state is None or place is None:
+        return None
+    # One state has one sealed text: bytes that decode to it in another way are not ours.
+    return (state, place) if _same(state, place, text) else None
+
+
+def _read_state(held: JsonObject) -> Opaque | None:
+    if held.keys() != _KEYS:
         return None
     dialect, kind, origin, data = (held[key] for key in ("dialect", "kind", "origin", "data"))
     if not all(isinstance(word, str) and word for word in (dialect, kind, origin)):
@@ -63,12 +86,19 @@ def open(text: Any) -> Opaque | None:
     if not isinstance(data, dict):
         return None
     state = Opaque(dialect, kind, data, origin)
-    # One state has one sealed text: bytes that decode to it in another way are not ours.
-    return state if is_state(state) and _same(state, text) else None
+    return state if is_state(state) else None
 
 
-def _same(state: Opaque, text: str) -> bool:
+def _read_place(at: Any) -> Place | None:
+    if not isinstance(at, list) or len(at) != 2:
+        return None
+    if any(count.__class__ is not int or count < 0 for count in at):
+        return None
+    return Place(*at)
+
+
+def _same(state: Opaque, place: Place, text: str) -> bool:
     try:
-        return seal(state) == text
+        return seal(state, place) == text
     except (ValueError, RecursionError):
         return False

@@ -33,7 +33,7 @@ from ..base import Stamp
 from ..fields import restore
 from ..seal import seal
 from ..text import dumps, loads
-from .parts import Rendering, foreign_state, render_block, render_citation
+from .parts import Rendering, foreign_state, render_block, render_citation, report_state
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, put
 
 Report = Callable[[Iterable[Opaque], str], None]
@@ -161,6 +161,7 @@ class BlockWriter:
     def _open_call(self, event: ToolCallDelta) -> bytes:
         self.has_calls = True
         self._report(event.opaque, "message.parts")
+        report_state(event.opaque, self.path(event.part_index), self._to)
         if event.namespace is not None:
             self._lose(
                 f"{self.path(event.part_index)}.namespace",

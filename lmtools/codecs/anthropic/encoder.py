@@ -45,6 +45,7 @@ from ...types import (
 from ..base import Losses, Stamp
 from ..blocks import CLOSE, OPEN, Action, Framing
 from ..fields import report_foreign
+from ..seal import is_state
 from ..text import dumps
 from .block_writer import BlockWriter, frame
 from .errors import render_error_event
@@ -169,6 +170,9 @@ class Encoder:
     def _opaque(self, event: OpaqueDelta) -> bytes:
         content = event.content
         if content.dialect != NAME:
+            if is_state(content):
+                # The frame that brought it; the state itself comes with its part.
+                return b""
             self._report((content,), "")
             self._once((content.dialect, content.kind), content.kind, "dropped", "a foreign event")
             return b""

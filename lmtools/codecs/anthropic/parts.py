@@ -219,6 +219,13 @@ def foreign_state(opaque: tuple[Opaque, ...]) -> Opaque | None:
     return next((item for item in opaque if item.dialect != NAME and is_state(item)), None)
 
 
+def report_state(opaque: tuple[Opaque, ...], path: str, to: Rendering) -> None:
+    """Record that a call's own state stays behind: a ``tool_use`` block holds none."""
+    for item in opaque:
+        if item.dialect != NAME and is_state(item):
+            to.lose(f"{path}.{item.kind}", "dropped", f"it belongs to {item.dialect}")
+
+
 def _signed(part: ThinkingPart, signature: str, path: str, to: Rendering) -> JsonObject:
     out = {"type": "thinking", "thinking": part.text, "signature": signature}
     return _finish(out, part, path, to)
@@ -262,6 +269,7 @@ def _tool_use(part: ToolCallPart, path: str, to: Rendering) -> JsonObject:
     id = to.call_id(part.id, path)
     name = to.tool_name(part.name, part.namespace, path)
     out = {"type": "tool_use", "id": id, "name": name, "input": _input(part, path, to)}
+    report_state(part.opaque, path, to)
     return _finish(out, part, path, to)
 
 

@@ -29,8 +29,8 @@ from ...types import (
 from ..base import Loss, Losses
 from ..fields import Fields, report_foreign
 from ..names import WireNames
-from ..seal import STATE_KINDS, is_state, seal
-from ..seal import open as open_seal
+from ..places import FIRST, Place, put_back
+from ..seal import STATE_KINDS, is_state, open_placed, seal
 from .parts import REFUSAL, natural_spelling, take_content
 from .tools import parse_call, parse_legacy_call
 from .wire import NAME, Shape
@@ -87,9 +87,8 @@ def take_assistant(
     """
     taken = Taken()
     _take_reasoning(fields, taken)
-    if not answer:
-        _take_sealed(fields, taken)
-    elif origin is not None and fields.rest.get("reasoning_details"):
+    thoughts = [] if answer else _take_sealed(fields, taken)
+    if answer and origin is not None and fields.rest.get("reasoning_details"):
         _take_details(fields, taken, origin)
     content, spelling = take_content(fields)
     taken.parts.extend(content)
@@ -99,13 +98,15 @@ def take_assistant(
     if refusal is not None:
         taken.parts.append(RefusalPart(refusal))
     _take_audio(fields, taken, answer=answer)
-    _take_calls(fields, taken, names, minting)
+    _take_calls(fields, taken, names, minting, origin if answer else None)
     natural = natural_spelling(content, "null" if answer or len(taken.parts) > count else "string")
     if answer and content:
         # OpenAI answers with one text; other servers' lists stay lists.
         natural = "string"
     if spelling != natural:
         taken.notes["content"] = spelling
+    if thoughts:
+        taken.parts = list(put_back(taken.parts, thoughts))
     return taken
 
 
@@ -122,37 +123,33 @@ def thinking_part(text: str, name: str) -> ThinkingPart:
     return ThinkingPart(text, opaque=(Opaque(NAME, "thinking", {"field": name}),))
 
 
-def _take_sealed(fields: Fields, taken: Taken) -> None:
+def _take_sealed(fields: Fields, taken: Taken) -> list[tuple[Place, ThinkingPart]]:
     """Take state that was sealed for this client out of ``reasoning_details``.
 
     Each entry is one thinking part again. Where the plain reasoning says no more than these parts
-    do, they stand in its place and keep its field.
+    do, they stand for it and keep its field.
     """
     listed = fields.rest.get("reasoning_details")
     if listed.__class__ is not list:
-        return
-    parts: list[ThinkingPart] = []
-    left: list[Json] = []
-    for entry in listed:
-        part = _opened(entry)
-        if part is None:
-            left.append(entry)
-        else:
-            parts.append(part)
-    if not parts:
-        return
+        return []
+    opened = [_opened(entry) for entry in listed]
+    thoughts = [thought for thought in opened if thought is not None]
+    if not thoughts:
+        return []
     del fields.rest["reasoning_details"]
+    left = [entry for entry, thought in zip(listed, opened, strict=True) if thought is None]
     if left:
         fields.rest["reasoning_details"] = left
     shown = taken.parts[0] if taken.parts else None
-    texts = [part.text for part in parts if part.text]
-    if isinstance(shown, ThinkingPart) and shown.text == "\n".join(texts):
-        taken.parts.clear()
-        parts = [
-            replace(part, opaque=(*part.opaque, *shown.opaque)) if part.text else part
-            for part in parts
-        ]
-    taken.parts.extend(parts)
+    texts = [part.text for _, part in thoughts if part.text]
+    if not isinstance(shown, ThinkingPart) or shown.text != "\n".join(texts):
+        return thoughts
+    taken.parts.clear()
+    field = shown.opaque
+    return [
+        (place, replace(part, opaque=(*part.opaque, *field)) if part.text else part)
+        for place, part in thoughts
+    ]
 
 
 def _take_details(fields: Fields, taken: Taken, origin: str) -> None:
@@ -173,14 +170,15 @@ def own_details(opaque: tuple[Opaque, ...]) -> Opaque | None:
     return None
 
 
-def _opened(entry: Json) -> ThinkingPart | None:
+def _opened(entry: Json) -> tuple[Place, ThinkingPart] | None:
     if entry.__class__ is not dict:
         return None
-    state = open_seal(entry.get("signature")) or open_seal(entry.get("data"))
-    if state is None:
+    found = open_placed(entry.get("signature")) or open_placed(entry.get("data"))
+    if found is None:
         return None
+    state, place = found
     text = entry.get("text")
-    return ThinkingPart(text if isinstance(text, str) else "", opaque=(state,))
+    return place, ThinkingPart(text if isinstance(text, str) else "", opaque=(state,))
 
 
 def foreign_state(opaque: tuple[Opaque, ...]) -> tuple[Opaque, ...]:
@@ -188,11 +186,12 @@ def foreign_state(opaque: tuple[Opaque, ...]) -> tuple[Opaque, ...]:
     return tuple(item for item in opaque if item.dialect != NAME and is_state(item))
 
 
-def sealed_detail(text: str, state: Opaque, index: int) -> JsonObject:
+def sealed_detail(text: str, state: Opaque, index: int, place: Place = FIRST) -> JsonObject:
     """Return the entry of ``reasoning_details`` that carries one state, in OpenRouter's shape."""
+    sealed = seal(state, place)
     if not text:
-        return {"type": "reasoning.encrypted", "data": seal(state), "index": index}
-    return {"type": "reasoning.text", "text": text, "signature": seal(state), "index": index}
+        return {"type": "reasoning.encrypted", "data": sealed, "index": index}
+    return {"type": "reasoning.text", "text": text, "signature": sealed, "index": index}
 
 
 def _take_annotations(fields: Fields, taken: Taken, *, answer: bool) -> None:
@@ -278,14 +277,16 @@ def _take_audio(fields: Fields, taken: Taken, *, answer: bool) -> None:
     taken.parts.append(part)
 
 
-def _take_calls(fields: Fields, taken: Taken, names: WireNames, minting: Minting) -> None:
+def _take_calls(
+    fields: Fields, taken: Taken, names: WireNames, minting: Minting, origin: str | None
+) -> None:
     listed = fields.array("tool_calls")
     if listed is not None and not listed:
         # OpenAI refuses an empty list; only this dialect's own server gets it back.
         taken.notes["empty"] = True
     path = fields.at("tool_calls")
     for i, item in enumerate(listed or ()):
-        taken.parts.append(parse_call(item, f"{path}[{i}]", names, minting.call(i)))
+        taken.parts.append(parse_call(item, f"{path}[{i}]", names, minting.call(i), origin))
     legacy = fields.object("function_call")
     if legacy is not None:
         path = fields.at("function_call")

@@ -12,6 +12,7 @@ from ..custom_tools import InputReader
 from ..names import ToolKey, WireNames
 from ..text import dumps
 from .assistant import call_stem
+from .tools import take_state
 from .wire import NAME
 
 
@@ -36,11 +37,17 @@ class Calls:
     """Calls by index and by id, in order of first appearance."""
 
     def __init__(
-        self, names: WireNames, custom: frozenset[ToolKey], new_part: Callable[[], int]
+        self,
+        names: WireNames,
+        custom: frozenset[ToolKey],
+        new_part: Callable[[], int],
+        origin: str | None = None,
     ) -> None:
         self._names = names
         self._custom = custom
         self._new_part = new_part
+        #: Whose the state of these calls is.
+        self._origin = origin
         self._stem = call_stem(None)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -75,7 +82,8 @@ class Calls:
         id = id if id.__class__ is str and id else None
         call = self._find(index, id, name, position)
         call.kind = kind
-        return self._say(call, id, name, text, _opaque(wire, inner))
+        state = take_state(wire, self._origin)
+        return self._say(call, id, name, text, (*_opaque(wire, inner), *state))
 
     def feed_legacy(self, wire: JsonObject) -> list[Event]:
         """Take a ``function_call``: the one call of an answer, without id."""

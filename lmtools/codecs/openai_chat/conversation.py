@@ -14,6 +14,7 @@ from ...types import (
     CitationPart,
     JsonObject,
     Message,
+    Opaque,
     OpaquePart,
     Part,
     RefusalPart,
@@ -38,7 +39,15 @@ from .assistant import (
 )
 from .messages import MESSAGE
 from .parts import PartRenderer, spelled_content
-from .tools import CUSTOM_TOOLS, render_call, render_called, says_legacy, wrapped_call
+from .tools import (
+    CUSTOM_TOOLS,
+    EXTRA,
+    call_state,
+    render_call,
+    render_called,
+    says_legacy,
+    wrapped_call,
+)
 from .wire import NAME
 
 #: Stands before the text of a failed result: Chat's tool messages have no error flag.
@@ -283,7 +292,16 @@ class ConversationRenderer:
             self._lose(path, "emulated", "the server has no custom tools; sent as a function call")
             part = wrapped_call(part)
         id = wire_id(part.id, self._target)
-        out.setdefault("tool_calls", []).append(render_call(part, id, self._names))
+        state = self._call_state(part, path)
+        out.setdefault("tool_calls", []).append(render_call(part, id, self._names, state))
+
+    def _call_state(self, part: ToolCallPart, path: str) -> Opaque | None:
+        """Return the state of a call for whom it belongs to."""
+        state = call_state(part.opaque)
+        if state is None or state.origin == self._target.origin:
+            return state
+        self._lose(f"{path}.{EXTRA}", "dropped", "it belongs to another provider or key")
+        return None
 
     def _assistant_finished(
         self, message: Message, out: JsonObject, content: list[JsonObject]

@@ -73,7 +73,7 @@ class Decoder:
         names, custom = wire_names(request, target), custom_tools(request)
         self._origin = target.origin
         self._details: list[Json] = []
-        self._calls = Calls(names, custom, self._new_part)
+        self._calls = Calls(names, custom, self._new_part, target.origin)
         self._several = (request.n or 1) > 1
         self._finished = False
         self._finish_word: Json = None
@@ -255,6 +255,9 @@ class Decoder:
             self._finish_wire = wire
             return events
         data = wire[0].data
+        if data.keys() == {"delta"} and data["delta"].keys() == {DETAILS} and self._origin:
+            # Nothing but reasoning state: what it says comes with its part as well.
+            return [OpaqueDelta(Opaque(NAME, DETAILS, data, self._origin)), *events]
         if any(_says(held) for held in data.values()):
             return [OpaqueDelta(wire[0]), *events]
         return events

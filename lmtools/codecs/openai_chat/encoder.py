@@ -32,12 +32,14 @@ from ...types import (
     StreamError,
     TextDelta,
     ThinkingDelta,
+    ThinkingPart,
     TokenLogprob,
     ToolCallDelta,
     as_delta,
     find_opaque,
 )
 from ..base import Loss, Losses, Stamp
+from ..places import FIRST, Place
 from ..text import dumps
 from .assistant import THINKING, call_stem, foreign_state, render_annotation, sealed_detail
 from .counts import render_logprobs, render_usage
@@ -74,8 +76,8 @@ class Encoder:
         self._places = 0
         self._reasoning = "reasoning_content"
         self._audio_type = audio_type(request)
-        #: Thinking parts that hold state of another dialect: their text and that state.
-        self._thoughts: dict[int, tuple[list[str], dict[str, Opaque]]] = {}
+        #: Thinking parts that hold state of another dialect: their text, that state, their place.
+        self._thoughts: dict[int, tuple[list[str], dict[str, Opaque], Place]] = {}
         self._details = 0
         self._length = 0
         self._offsets: dict[int, int] = {}
@@ -248,7 +250,11 @@ class Encoder:
         return {"content": render_logprobs(tokens, "logprobs", self.losses), "refusal": None}
 
     def _on_thinking(self, event: ThinkingDelta) -> list[str]:
-        texts, states = self._thoughts.setdefault(event.part_index, ([], {}))
+        thought = self._thoughts.get(event.part_index)
+        if thought is None:
+            thought = [], {}, Place(self._length, self._calls.count)
+            self._thoughts[event.part_index] = thought
+        texts, states, _ = thought
         texts.append(event.text)
         first = ("thinking", event.part_index) not in self._paths
         if event.text and not (first or event.wire or event.opaque):
@@ -348,6 +354,10 @@ class Encoder:
         delta = as_delta(event)
         if event.part.cache is not None:
             self._lose(f"message.parts[{self._places}].cache", "dropped", "answers have no marks")
+        if isinstance(event.part, ThinkingPart) and foreign_state(event.part.opaque):
+            # Hidden reasoning: no text to show, and a state to hand back.
+            thought = (*event.part.opaque, *event.opaque)
+            delta = ThinkingDelta(event.part_index, "", thought, event.wire)
         if not isinstance(delta, PartDelta):
             return _HANDLERS[delta.__class__](self, delta)
         if isinstance(event.part, CitationPart):
@@ -369,10 +379,10 @@ class Encoder:
 
     def _flush_thought(self, part: int) -> list[str]:
         """Send the state of a thinking part that is whole, with the text that it signs."""
-        texts, states = self._thoughts.pop(part, ((), {}))
+        texts, states, place = self._thoughts.pop(part, ((), {}, FIRST))
         frames = []
         for state in states.values():
-            detail = sealed_detail("".join(texts), state, self._details)
+            detail = sealed_detail("".join(texts), state, self._details, place)
             frames.append(self._chunk({"reasoning_details": [detail]}, {}))
             self._details += 1
         return frames

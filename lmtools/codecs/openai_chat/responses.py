@@ -30,6 +30,7 @@ from ..base import Loss, Losses, Rendered, Stamp, Target
 from ..custom_tools import custom_tools
 from ..fields import Fields, report_foreign
 from ..names import WireNames, wire_names
+from ..places import Place
 from .assistant import (
     AUDIO,
     Minting,
@@ -48,7 +49,7 @@ from .counts import parse_logprobs, parse_usage, render_logprobs, render_usage
 from .errors import error_in_body
 from .parts import PartRenderer, spelled_content
 from .requests import REQUEST
-from .tools import as_custom, is_legacy, render_call, render_called, says_legacy
+from .tools import as_custom, call_state, is_legacy, render_call, render_called, says_legacy
 from .wire import FINISH_LOSSES, NAME, Shape, finish_of, finish_word, said_finish
 
 ID_PREFIX = "chatcmpl-"
@@ -321,7 +322,7 @@ class _AnswerRenderer:
         out = self._out
         match part:
             case ThinkingPart():
-                self._thinking(part, path)
+                self._thinking(part, index, path)
             case TextPart():
                 self._text(part, path)
             case CitationPart():
@@ -346,14 +347,21 @@ class _AnswerRenderer:
         if part.cache is not None:
             self._lose(f"{path}.cache", "dropped", "an answer has no cache marks")
 
-    def _thinking(self, part: ThinkingPart, path: str) -> None:
+    def _place(self, index: int) -> Place:
+        """Return where a part stands among the texts and calls of the answer."""
+        before = self._message.parts[:index]
+        texts = (part.text for part in before if isinstance(part, TextPart))
+        calls = (part for part in before if isinstance(part, ToolCallPart))
+        return Place(sum(map(len, texts)), len(tuple(calls)))
+
+    def _thinking(self, part: ThinkingPart, index: int, path: str) -> None:
         carried = foreign_state(part.opaque)
         own = own_details(part.opaque)
         if own is not None:
             self._out.setdefault("reasoning_details", []).extend(own.data["details"])
         for state in carried:
             details = self._out.setdefault("reasoning_details", [])
-            details.append(sealed_detail(part.text, state, len(details)))
+            details.append(sealed_detail(part.text, state, len(details), self._place(index)))
         if not part.text:
             if not carried and own is None:
                 self._lose(path, "dropped", "Chat has no hidden reasoning")
@@ -415,5 +423,5 @@ class _AnswerRenderer:
         if says_legacy(part) or (self._legacy and "function_call" not in self._out):
             self._out["function_call"] = render_called(part, _NAMES)
             return
-        call = render_call(part, part.id, _NAMES)
+        call = render_call(part, part.id, _NAMES, call_state(part.opaque))
         self._out.setdefault("tool_calls", []).append(call)

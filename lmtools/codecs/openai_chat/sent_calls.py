@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...types import JsonObject, ToolCallDelta
-from .tools import CALL, CALLED
+from .tools import CALL, CALLED, EXTRA, call_state
 
 #: (path, action, reason): how a loss is recorded.
 Lose = Callable[[str, str, str], None]
@@ -46,6 +46,11 @@ class SentCalls:
     @property
     def any(self) -> bool:
         return self._opened > 0 or self.legacy
+
+    @property
+    def count(self) -> int:
+        """How many calls have begun."""
+        return len(self._calls)
 
     def get(self, part: int) -> SentCall | None:
         return self._calls.get(part)
@@ -116,4 +121,7 @@ class SentCalls:
         if inner:
             out[call.kind] = inner
         out.update((k, v) for k, v in CALL.rest(event.opaque).items() if k not in out)
+        state = call_state(event.opaque)
+        if state is not None:
+            out[EXTRA] = state.data[EXTRA]
         return [({"tool_calls": [out]}, event)]

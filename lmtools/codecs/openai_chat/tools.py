@@ -41,6 +41,8 @@ CHOICE = Shape("tool_choice", ("type", "function", "custom", "allowed_tools"))
 CHOSEN = Shape("chosen", ("name",))
 ALLOWED = Shape("allowed_tools", ("mode", "tools"))
 CALL = Shape("tool_call", ("id", "type", "function", "custom"), {"type": "function"})
+#: What Google's server keeps on a call; the kind of that state.
+EXTRA = "extra_content"
 CALLED = Shape("called", ("name", "arguments", "input"))
 
 #: The word in ``Target.refuses`` of a server without custom tools.
@@ -277,8 +279,17 @@ def _render_ref(
 # Calls
 
 
-def parse_call(value: Json, path: str, names: WireNames, minted: str | None = None) -> Part:
-    """Return a call of ``tool_calls``; ``minted`` is the id to give where the wire has none."""
+def parse_call(
+    value: Json,
+    path: str,
+    names: WireNames,
+    minted: str | None = None,
+    origin: str | None = None,
+) -> Part:
+    """Return a call of ``tool_calls``; ``minted`` is the id to give where the wire has none.
+
+    ``origin`` is whose state an answer's call carries; without one it stays where it is.
+    """
     fields = Fields(value, path)
     kind = fields.rest.get("type")
     if kind is None:
@@ -299,9 +310,33 @@ def parse_call(value: Json, path: str, names: WireNames, minted: str | None = No
         input: Json = text
     else:
         input, text = _take_arguments(inner)
-    opaque = (*CALL.keep(fields, value), *CALLED.keep(inner, definition, _said(definition)))
+    state = take_state(fields.rest, origin)
+    opaque = (*CALL.keep(fields, value), *CALLED.keep(inner, definition, _said(definition)), *state)
     namespace, name = names.canonical(name)
     return ToolCallPart(id, name, input, text, kind, namespace, opaque=opaque)
+
+
+def take_state(wire: JsonObject, origin: str | None) -> tuple[Opaque, ...]:
+    """Take the state that a server keeps on a call of its answer.
+
+    Google's server of this dialect signs the first call of each step and wants the signature back
+    on it (ai.google.dev/gemini-api/docs/thought-signatures, OpenAI compatibility)::
+
+        "extra_content": {"google": {"thought_signature": "..."}}
+    """
+    held = wire.get(EXTRA)
+    if origin is None or held.__class__ is not dict or not held:
+        return ()
+    del wire[EXTRA]
+    return (Opaque(NAME, EXTRA, {EXTRA: held}, origin),)
+
+
+def call_state(opaque: tuple[Opaque, ...]) -> Opaque | None:
+    """Return the state that a call carries for a server of this dialect, where it is whole."""
+    for item in opaque:
+        if item.dialect == NAME and item.kind == EXTRA:
+            return item if isinstance(item.data.get(EXTRA), dict) else None
+    return None
 
 
 def _take_arguments(fields: Fields) -> tuple[Json, str | None]:
@@ -340,20 +375,30 @@ def as_custom(part: Part, custom: frozenset[ToolKey]) -> Part:
         return part
     input, right = parse_arguments(part.text) if part.text is not None else (part.input, True)
     text = part.text if not right else unwrap_input(input) if input else ""
-    return replace(part, input=text, text=text, kind="custom", opaque=())
+    return replace(part, input=text, text=text, kind="custom", opaque=_states(part))
 
 
 def wrapped_call(part: ToolCallPart) -> ToolCallPart:
     """Return a custom call as a call of the function that stands for its tool."""
     text = format_arguments(part.input, part.text)
-    return replace(part, input=wrap_input(text), text=None, kind="function", opaque=())
+    return replace(part, input=wrap_input(text), text=None, kind="function", opaque=_states(part))
 
 
-def render_call(part: ToolCallPart, id: str, names: WireNames) -> JsonObject:
+def _states(part: ToolCallPart) -> tuple[Opaque, ...]:
+    """Return what belongs to a call however it is spelled."""
+    return tuple(item for item in part.opaque if item.kind == EXTRA)
+
+
+def render_call(
+    part: ToolCallPart, id: str, names: WireNames, state: Opaque | None = None
+) -> JsonObject:
+    """Return the call; ``state`` is what of its state may go where it goes."""
     kind = "custom" if part.kind == "custom" else "function"
     out: JsonObject = {"id": id, kind: render_called(part, names)}
     if part.kind == "custom" and "type" not in (CALL.note(part.opaque, "absent") or ()):
         out["type"] = "custom"
+    if state is not None:
+        out[EXTRA] = state.data[EXTRA]
     return CALL.fill(out, part.opaque)
 
 
