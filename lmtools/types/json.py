@@ -44,6 +44,9 @@ _scan = _decoder.scan_once  # type: ignore[attr-defined]
 scan_strictly = json.JSONDecoder(  # type: ignore[attr-defined]
     strict=True, parse_constant=_refuse_constant, parse_float=_finite
 ).scan_once
+#: Reads the string that begins before a place, with control characters let in: (text, index after
+#: the opening quote, False) -> (value, index after the closing one). Raises ValueError.
+scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _WHITESPACE = " \t\n\r"

@@ -57,6 +57,7 @@ from ...types import (
 from ..base import Loss, Losses, Target
 from ..custom_tools import InputReader
 from ..fields import Fields
+from ..learned import Place, Repeats
 from ..text import dumps, loads
 from .content import parse_block, parse_citation, signature_state
 from .errors import parse_error_event, plain_message
@@ -80,6 +81,19 @@ _PLAIN_DELTAS: dict[str, tuple[str, str, Callable[[int, str], Event]]] = {
     "text_delta": ("text", "text", TextDelta),
     "thinking_delta": ("thinking", "thinking", ThinkingDelta),
     "input_json_delta": ("call", "partial_json", ToolCallDelta),
+}
+
+
+def _at(key: str) -> tuple[tuple[str, Place]]:
+    return ((key, lambda frame: frame["delta"][key]),)
+
+
+#: Where the text of an event stands. What the decoder remembers of such a frame may not
+#: depend on that text, since ``Repeats`` may read the next one.
+_PLACES: dict[type, tuple[tuple[str, Place], ...]] = {
+    TextDelta: _at("text"),
+    ThinkingDelta: _at("thinking"),
+    ToolCallDelta: _at("partial_json"),
 }
 
 
@@ -112,15 +126,23 @@ class Decoder:
         self._end: End | None = None
         self._last_delta: JsonObject = {}
         self._earlier: list[JsonObject] = []
+        self._repeats = Repeats(_PLACES)
 
     def decode(self, frame: SSEEvent) -> list[Event]:
-        if self._is_ended or not frame.data or frame.data == "[DONE]":
+        if self._is_ended:
+            return []
+        again = self._repeats.event(frame)
+        if again is not None:
+            return [again]
+        if not frame.data or frame.data == "[DONE]":
             return []
         try:
             body = loads(frame.data)
             if body.__class__ is not dict:
                 raise ProtocolError("a stream event is an object")
-            return self._event(body, frame.event)
+            events = self._event(body, frame.event)
+            self._repeats.learn(frame, events)
+            return events
         except (ProtocolError, RequestError) as error:
             return self._fail(frame, error)
 
@@ -403,6 +425,8 @@ class Decoder:
         for block in self._blocks.values():
             events += self._rest_of(block)
         self._is_ended = True
+        if self._end is None and not self._blocks:
+            return [StreamError("truncated", "anthropic: message_stop with nothing said before it")]
         end = End() if self._end is None else self._end
         wire = extra(fields, "frame")
         if self._earlier:

@@ -8,6 +8,7 @@ A chunk may say several things at once, or nothing. What differs between servers
 * Calls are told apart by index and by id. Servers leave out the index, repeat the id and the name
   in every chunk, send the id last, or send whole arguments at once. A call starts when both its id
   and its name are known; what comes earlier waits.
+* ``[DONE]`` with no content and no reason before it ends no answer: it is a cut.
 * A last frame that is no JSON is a cut. One in the middle is a breach of protocol; so the verdict
   on such a frame waits for what follows it.
 
@@ -35,10 +36,12 @@ from ...types import (
     TextDelta,
     ThinkingDelta,
     TokenLogprob,
+    ToolCallDelta,
     Usage,
 )
 from ..base import Losses, Target
 from ..custom_tools import custom_tools
+from ..learned import Place, Repeats
 from ..names import wire_names
 from ..text import loads
 from .assistant import DETAILS, REASONING_FIELDS, details_state, parse_annotation
@@ -49,6 +52,37 @@ from .responses import ID_PREFIX, audio_type
 from .wire import NAME, finish_of, finish_word
 
 Wire = tuple[Opaque, ...]
+
+#: OpenAI hides the length of each fragment by a string of any length at the top of the chunk.
+_PADDING = "obfuscation"
+
+
+_NOTHING = StreamError("truncated", "the stream ended with no content and no reason for its end")
+
+
+def _delta(chunk: Json) -> JsonObject:
+    (choice,) = chunk["choices"]
+    delta: JsonObject = choice["delta"]
+    return delta
+
+
+def _arguments(chunk: Json) -> Json:
+    (call,) = _delta(chunk)["tool_calls"]
+    # Without an index the arguments themselves decide which call they belong to.
+    return call["function"]["arguments"] if call["index"].__class__ is int else None
+
+
+def _at(key: str) -> tuple[str, Place]:
+    return key, lambda chunk: _delta(chunk)[key]
+
+
+#: Where the text of an event stands. What the decoder remembers of such a chunk may not
+#: depend on that text, since ``Repeats`` may read the next one.
+_PLACES: dict[type, tuple[tuple[str, Place], ...]] = {
+    TextDelta: (_at("content"),),
+    ThinkingDelta: tuple(map(_at, REASONING_FIELDS)),
+    ToolCallDelta: (("arguments", _arguments),),
+}
 
 
 def stream_decoder(request: Request, target: Target) -> Decoder:
@@ -82,10 +116,16 @@ class Decoder:
         self._tier: str | None = None
         self._finish_wire: Wire = ()
         self._usage_wire: Wire = ()
+        self._repeats = Repeats(_PLACES, _PADDING)
 
     def decode(self, frame: SSEEvent) -> list[Event]:
+        if self._done:
+            return []
+        again = self._repeats.event(frame)
+        if again is not None:
+            return [again]
         data = frame.data
-        if self._done or not data or data.isspace():
+        if not data or data.isspace():
             return []
         if self._broken is not None and not self._finished:
             return self._fail(StreamError("protocol", f"a frame of the stream is {self._broken}"))
@@ -101,7 +141,9 @@ class Decoder:
         if frame.event == "error" or chunk.get("error"):
             return self._error(chunk)
         try:
-            return self._chunk(chunk)
+            events = self._chunk(chunk)
+            self._repeats.learn(frame, events)
+            return events
         except (RequestError, ProtocolError, TypeError, ValueError) as error:
             return self._fail(StreamError("protocol", f"malformed chunk: {error}"))
 
@@ -126,6 +168,8 @@ class Decoder:
 
     def _end(self) -> list[Event]:
         self._done = True
+        if self._is_nothing():
+            return self._fail(_NOTHING)
         events: list[Event] = [] if self._started else [self._start({}, ())]
         try:
             events += self._calls.flush()
@@ -152,6 +196,11 @@ class Decoder:
             self._finish_wire + self._usage_wire,
         )
         return [*events, end]
+
+    def _is_nothing(self) -> bool:
+        """Tell whether neither content nor a reason came: a backend failed behind the server."""
+        said = self._next_part or self._calls.any or self._details
+        return not self._finished and not said
 
     # Chunks
 
