@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmtools.apiproxy.options import ModelRule
+from lmtools.flags.provider import ProviderChoice
 from tests import corpus
+from tests.fakes.agents import calls_of, going_on, kept_message
 from tests.fakes.anthropic_api import FakeAnthropic
 from tests.fakes.base import FakeAPI
 from tests.fakes.openai_api import FakeOpenAI
-from tests.fakes.proxy import Answered, before, events
-from tests.fakes.scenario import HELLO, ONE_TOOL, Scenario
+from tests.fakes.proxy import Answered, Proxy, before, events, running
+from tests.fakes.scenario import CUT_EARLY, FAILS_MIDWAY, HELLO, ONE_TOOL, Call, Scenario
 
 CLAUDE_MODELS = ("claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7", "claude-opus-4-1")
 GPT_MODELS = ("gpt-4.1", "gpt-4o", "gpt-5-mini", "gpt-5.4", "o3")
@@ -94,6 +97,165 @@ def test_opencode_is_served_by_any_model(path: Path, model: str) -> None:
     assert fake.refused == []
     assert answered.status == 200
     assert events(answered.raw)[-1][1] == "[DONE]"
+
+
+# Sessions, in their order
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one client sent in one session: a title, a request, and the same with a tool's result."""
+
+    name: str
+    first: dict[str, Any]
+    second: dict[str, Any]
+    title: dict[str, Any] | None
+
+    @property
+    def is_anthropic(self) -> bool:
+        return "/messages" in str(self.first["path"])
+
+    @property
+    def call(self) -> Call:
+        """The call that was answered to the first request."""
+        message = self.second["body"]["messages"][-2]
+        if self.is_anthropic:
+            block = message["content"][-1]
+            return Call(block["name"], (json.dumps(block["input"]),), "one")
+        function = message["tool_calls"][0]["function"]
+        return Call(function["name"], (function["arguments"],), "one")
+
+
+def sessions() -> list[Session]:
+    found = []
+    for first in corpus.recorded_files("*-first.json"):
+        if not first.name.startswith(("claude-code", "opencode-chat")):
+            continue
+        name = first.name.removesuffix("-first.json")
+        title = first.with_name(f"{name}-title.json")
+        found.append(
+            Session(
+                name,
+                load(first),
+                load(first.with_name(f"{name}-tool-result.json")),
+                load(title) if title.exists() else None,
+            )
+        )
+    return found
+
+
+def replay(proxy: Proxy, session: Session, stream: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Send a session as its client does; return the two messages that it keeps."""
+
+    def say(record: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        headers = {k: v for k, v in record["headers"].items() if k in _PASSED}
+        path = "/v1/messages?beta=true" if session.is_anthropic else "/v1/chat/completions"
+        # stream_options are for streams alone.
+        plain = {k: v for k, v in body.items() if stream or k != "stream_options"}
+        return kept_message(proxy.post(path, {**plain, "stream": stream}, headers), stream)
+
+    if session.title is not None:
+        assert said_in(say(session.title, session.title["body"]))
+    called = say(session.first, session.first["body"])
+    last = say(session.second, going_on(session.second["body"], called))
+    return called, last
+
+
+def said_in(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content)
+
+
+def script(session: Session, wire: str) -> list[Scenario]:
+    """Return what the upstream answers: a title, a call, and words."""
+    # Only a provider that was asked to think does: FakeOpenAI is a vendor that hides it.
+    thinking = ("I ", "see.") if session.is_anthropic and wire == "anthropic" else ()
+    call = Scenario(thinking=thinking, text=("I will run it.",), calls=(session.call,))
+    title = [Scenario(text=('{"title": ', '"A title"}'))] if session.title is not None else []
+    return [*title, call, HELLO]
+
+
+each_session = pytest.mark.parametrize("session", sessions(), ids=lambda s: s.name)
+streamed_or_whole = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+@each_session
+@streamed_or_whole
+@pytest.mark.parametrize("wire", ["anthropic", "openai_chat"])
+def test_a_recorded_session_runs_over_either_wire(
+    session: Session, wire: str, stream: bool
+) -> None:
+    """The second request carries what the first was answered: its call, thinking and ids."""
+    own = session.is_anthropic is (wire == "anthropic")
+    model = None if own else {"anthropic": "claude-opus-4-8", "openai_chat": "gpt-4.1"}[wire]
+    rules = (ModelRule(re.compile(""), model),) if model else ()
+    with FakeAnthropic() if wire == "anthropic" else FakeOpenAI() as fake:
+        fake.play(*script(session, wire))
+        with before(fake, vendor=True, model_map=rules) as proxy:
+            called, last = replay(proxy, session, stream)
+
+    assert fake.refused == []
+    assert len(calls_of(called)) == 1
+    assert said_in(called) == "I will run it."
+    assert said_in(last) == "Hello, world!"
+    messages = fake.asked[-1].body["messages"]
+    assert calls_of(messages[-2]) == result_ids(messages[-1])
+    assert len(calls_of(messages[-2])) == 1
+    if own:
+        assert messages[-2]["content"] == called["content"]
+
+
+def result_ids(message: dict[str, Any]) -> list[str]:
+    if message["role"] == "tool":
+        return [message["tool_call_id"]]
+    return [b["tool_use_id"] for b in message["content"] if b["type"] == "tool_result"]
+
+
+@each_session
+@streamed_or_whole
+@pytest.mark.parametrize("wire", ["anthropic", "openai-chat"])
+def test_a_recorded_session_runs_without_a_provider(
+    session: Session, wire: str, stream: bool
+) -> None:
+    """The built-in model calls tools that were offered, and answers from what they gave."""
+    rules = (ModelRule(re.compile(""), "tools"),)
+    choice = ProviderChoice("loopback", loopback_wire=wire)
+    with running(choice, model_map=rules) as proxy:
+        called, last = replay(proxy, session, stream)
+
+    assert calls_of(called)
+    assert not calls_of(last)
+    result = session.second["body"]["messages"][-1]["content"]
+    assert (result if isinstance(result, str) else result[0]["content"])[:6] in said_in(last)
+
+
+@recorded("claude-code-*.json")
+@pytest.mark.parametrize("wire", ["anthropic", "openai_chat"])
+@pytest.mark.parametrize("breaks", [CUT_EARLY, FAILS_MIDWAY], ids=["cut", "error"])
+def test_after_a_broken_stream_the_same_request_is_answered_whole(
+    path: Path, wire: str, breaks: Scenario
+) -> None:
+    """Claude Code asks again at once without streaming: up to 115 KB, and the same to the letter."""
+    record = load(path)
+    headers = {k: v for k, v in record["headers"].items() if k in _PASSED}
+    rules = (ModelRule(re.compile(""), "gpt-4.1"),) if wire == "openai_chat" else ()
+    with FakeAnthropic() if wire == "anthropic" else FakeOpenAI() as fake:
+        fake.play(breaks, HELLO)
+        with before(fake, vendor=True, model_map=rules) as proxy:
+            broken = proxy.post("/v1/messages?beta=true", record["body"], headers)
+            again = {**record["body"], "stream": False}
+            whole = proxy.post("/v1/messages?beta=true", again, headers)
+
+    assert fake.refused == []
+    assert (broken.status, events(broken.raw)[-1][0]) == (200, "error")
+    assert whole.status == 200
+    assert whole.body["content"][-1]["text"] == "Hello, world!"
+    streamed, repeated = (
+        {k: v for k, v in seen.body.items() if not k.startswith("stream")} for seen in fake.asked
+    )
+    assert streamed == repeated
 
 
 # What clients say that some models refuse
