@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -129,17 +130,17 @@ def frames_of(data):
     return [*decoder.feed(data), *decoder.close()]
 
 
-def decoded(codec, frames):
-    decoder = codec.stream_decoder(REQUEST, Target(origin="o"))
+def decoded(codec, frames, n=None):
+    decoder = codec.stream_decoder(replace(REQUEST, n=n), Target(origin="o"))
     return [decoder.decode(frame) for frame in frames] + [decoder.close()]
 
 
-def both_ways(codec, frames, monkeypatch):
+def both_ways(codec, frames, monkeypatch, n=None):
     """Return the events of frames with and without lessons."""
-    quick = decoded(codec, frames)
+    quick = decoded(codec, frames, n)
     with monkeypatch.context() as patch:
         patch.setattr(learned, "MAX_LESSONS", 0)
-        return quick, decoded(codec, frames)
+        return quick, decoded(codec, frames, n)
 
 
 @pytest.mark.parametrize("path", STREAMS, ids=case_id)
@@ -164,10 +165,23 @@ def named_call(index, id):
     return chat_chunk({"tool_calls": [{"index": index, "id": id, "function": function}]})
 
 
+def with_logprobs(text):
+    tokens = {"content": [{"token": text, "logprob": -1.0, "top_logprobs": []}]}
+    choice = {"index": 0, "delta": {"content": text}, "logprobs": tokens}
+    return {"id": "chatcmpl-1", "choices": [choice]}
+
+
+def two_choices(own, other):
+    choices = [{"index": i, "delta": {"content": text}} for i, text in ((1, other), (0, own))]
+    return {"id": "chatcmpl-1", "choices": choices}
+
+
 def chat_frame(random):
     """Return one chunk of any of the kinds that stand in streams, with a random text."""
     text = random.choice(["Hel", "lo", *TEXTS])
-    match random.randrange(16):
+    match random.randrange(17):
+        case 16:
+            return with_logprobs(text)
         case 0:
             return call_chunk(text, random.choice([0, 0, 1, None]))
         case 1:
@@ -208,6 +222,26 @@ def runs(random, make):
 @pytest.mark.parametrize("seed", range(150))
 def test_a_random_chat_stream_gives_the_same_events_with_and_without_lessons(seed, monkeypatch):
     frames = list(runs(Random(seed), chat_frame))
+    quick, slow = both_ways(openai_chat, frames, monkeypatch)
+    assert quick == slow
+
+
+def test_the_text_of_another_choice_is_not_taken_for_the_answer(monkeypatch):
+    said = [("Hel", "Hel"), ("lo", "lo"), ("a", "a"), ("a", "b"), ("b", "c"), ("b", "d")]
+    chunks = [chat_chunk({"role": "assistant"}), *(two_choices(*texts) for texts in said)]
+    frames = [SSEEvent(None, json.dumps(chunk)) for chunk in chunks]
+    quick, slow = both_ways(openai_chat, frames, monkeypatch, n=2)
+    assert quick == slow
+
+
+@pytest.mark.parametrize("index", [{}, {"index": None}, {"index": "0"}])
+def test_arguments_of_calls_without_index_decide_which_call_goes_on(index, monkeypatch):
+    """Only the text tells that the first call is whole, and that its name begins a second one."""
+    named = chat_chunk({"tool_calls": [{"id": "c1", "function": {"name": "ls"}}]})
+    again = chat_chunk({"tool_calls": [{"function": {"name": "ls", "arguments": ""}}]})
+    fragments = ['{"a', '":"', "b", "c", '"}']
+    chunks = [named, *(call_chunk(text, None, **index) for text in fragments), again]
+    frames = [SSEEvent(None, json.dumps(chunk)) for chunk in chunks]
     quick, slow = both_ways(openai_chat, frames, monkeypatch)
     assert quick == slow
 
