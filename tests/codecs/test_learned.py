@@ -240,7 +240,8 @@ def test_arguments_of_calls_without_index_decide_which_call_goes_on(index, monke
     named = chat_chunk({"tool_calls": [{"id": "c1", "function": {"name": "ls"}}]})
     again = chat_chunk({"tool_calls": [{"function": {"name": "ls", "arguments": ""}}]})
     fragments = ['{"a', '":"', "b", "c", '"}']
-    chunks = [named, *(call_chunk(text, None, **index) for text in fragments), again]
+    calls = [{**index, "function": {"arguments": text}} for text in fragments]
+    chunks = [named, *(chat_chunk({"tool_calls": [call]}) for call in calls), again]
     frames = [SSEEvent(None, json.dumps(chunk)) for chunk in chunks]
     quick, slow = both_ways(openai_chat, frames, monkeypatch)
     assert quick == slow
