@@ -242,6 +242,7 @@ def test_arguments_of_calls_without_index_decide_which_call_goes_on(index, monke
     fragments = ['{"a', '":"', "b", "c", '"}']
     calls = [{**index, "function": {"arguments": text}} for text in fragments]
     chunks = [named, *(chat_chunk({"tool_calls": [call]}) for call in calls), again]
+    chunks.append(chat_chunk({}, "tool_calls"))
     frames = [SSEEvent(None, json.dumps(chunk)) for chunk in chunks]
     quick, slow = both_ways(openai_chat, frames, monkeypatch)
     assert quick == slow
