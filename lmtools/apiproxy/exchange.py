@@ -19,11 +19,15 @@ from ..providers.estimate import estimate_tokens
 from ..types import (
     End,
     Event,
+    Part,
     Request,
+    Response,
     Start,
     StreamError,
     TextDelta,
+    TextPart,
     ThinkingDelta,
+    ThinkingPart,
     Usage,
     stream_error,
 )
@@ -116,7 +120,13 @@ def _answer(asked: Asked, back: Back, call: Call) -> None:
     request = asked.request
     # Response-side functions see the request as the client sent it.
     call = replace(call, request=request)
-    stamp = Stamp(back.new_id(), int(back.now()), request.model, estimate_tokens(request))
+    stamp = Stamp(
+        back.new_id(),
+        int(back.now()),
+        request.model,
+        estimate_tokens(request),
+        foreign=call.target.dialect != asked.codec.NAME,
+    )
     if request.stream:
         _Streamed(asked, back, call, stamp).run()
     else:
@@ -131,8 +141,7 @@ def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
     with answer:
         response = back.lm.parse(call, answer.read())
     rendered = asked.codec.render_response(response, asked.request, stamp)
-    note_usage(asked.entry, response.usage)
-    asked.entry.upstream_id = response.id
+    note_response(asked.entry, response)
     _log_losses(back.log, asked.entry, rendered.losses)
     own = asked.headers(call.losses, answer.headers)
     headers = (("Content-Type", "application/json"), *own, *rendered.headers)
@@ -150,6 +159,7 @@ class _Streamed:
         self._encoder: StreamEncoder = asked.codec.stream_encoder(asked.request, stamp)
         self._answer: Headers = ()
         self._begun = False
+        self._said = False
         self._finished = False
         self._held = b""
 
@@ -184,6 +194,9 @@ class _Streamed:
                 self._flush()
 
     def _observe(self, batch: list[Event]) -> None:
+        self._said = self._said or any(map(is_content, batch))
+        if batch[-1].type == "end":
+            self._asked.entry.empty = not self._said or None
         for event in (batch[0], batch[-1]):
             if isinstance(event, Start | End):
                 note_usage(self._asked.entry, event.usage)
@@ -223,6 +236,22 @@ def is_meaningful(event: Event) -> bool:
     if isinstance(event, TextDelta | ThinkingDelta):
         return bool(event.text)
     return event.type not in ("start", "opaque", "error")
+
+
+def is_content(event: Event) -> bool:
+    """Tell whether an event says something: an end is meaningful, and says nothing."""
+    return event.type != "end" and is_meaningful(event)
+
+
+def note_response(entry: ExchangeEntry, response: Response) -> None:
+    """Note what the log wants of a whole answer."""
+    note_usage(entry, response.usage)
+    entry.upstream_id = response.id
+    entry.empty = not any(map(_says, response.message.parts)) or None
+
+
+def _says(part: Part) -> bool:
+    return bool(part.text) if isinstance(part, TextPart | ThinkingPart) else True
 
 
 def note_usage(entry: ExchangeEntry, usage: Usage) -> None:

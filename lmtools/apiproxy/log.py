@@ -61,7 +61,8 @@ class ExchangeEntry:
     """What one exchange leaves in the log; None is left out.
 
     ``path`` may carry its query (keys in it are masked). ``ms`` is the whole exchange, ``first_ms``
-    the time to its first byte. ``error`` is a code and message, never a body.
+    the time to its first byte. ``empty`` is true of an answer that ended well and said nothing.
+    ``error`` is a code and message, never a body.
     """
 
     request_id: str | None = None
@@ -79,6 +80,7 @@ class ExchangeEntry:
     bytes_out: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    empty: bool | None = None
     losses: int | None = None
     upstream_id: str | None = None
     error: str | None = None

@@ -317,8 +317,7 @@ def _listen_to_whole(asked: _Asked, body: bytes) -> None:
     the dialect's: its reader would fail over it without a word.
     """
     response = asked.back.lm.parse(asked.call, body)
-    note_usage(asked.entry, response.usage)
-    asked.entry.upstream_id = response.id
+    exchange.note_response(asked.entry, response)
 
 
 def _log_deafness(asked: _Asked, error: Exception) -> None:
@@ -385,7 +384,7 @@ class _Stream:
             Renamer(asked.passing.passage, asked.passing.model) if asked.is_renamed else None
         )
         self._answer: HttpResponse | None = None
-        self._opened = self._begun = False
+        self._opened = self._begun = self._said = False
         self._held = b""
 
     def run(self) -> None:
@@ -429,15 +428,20 @@ class _Stream:
             if passage.is_odd(block):
                 self._mend()
                 mends = True
-        spared = self._begun and not mends and passage.is_plain(block)
+        spared = self._said and not mends and passage.is_plain(block)
         heard = [] if spared else self._ear.hear(block)
         last = heard[-1] if heard else None
+        self._note_content(heard)
         shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))
         if isinstance(last, StreamError):
             self._asked.entry.error = f"{last.code}: mid-stream"
             block = self._asked.back.lm.mask(block)
             if not shown:
                 raise stream_refusal(last, self._provider)
+            if last.code == "truncated":
+                # The provider's words are those of a good end.
+                self._fail(last)
+                return True
         self._held += self._written(heard) if mends else self._as_it_is(block)
         for event in heard:
             if isinstance(event, Start | End):
@@ -448,6 +452,12 @@ class _Stream:
         if shown:
             self._flush()
         return False
+
+    def _note_content(self, heard: list[Event]) -> None:
+        if not self._said:
+            self._said = any(map(exchange.is_content, heard))
+            if heard and isinstance(heard[-1], End):
+                self._asked.entry.empty = not self._said or None
 
     def _as_it_is(self, block: bytes) -> bytes:
         return block if self._renamer is None else self._renamer.rename(block)
@@ -469,6 +479,7 @@ class _Stream:
         """The input is over, without an end that was heard before it."""
         heard = self._ear.end()
         last = heard[-1] if heard else None
+        self._note_content(heard)
         if isinstance(last, StreamError):
             self._fail(last)
             return
@@ -481,7 +492,7 @@ class _Stream:
     def _serve_whole(self, body: bytes) -> None:
         """The server cannot stream, and answered whole: the codec makes a stream of it."""
         response = self._asked.back.lm.parse(self._asked.call, body)
-        note_usage(self._asked.entry, response.usage)
+        exchange.note_response(self._asked.entry, response)
         self._encoder = self._codec_for_client()
         self._held += self._written(list(events_from_response(response)))
         self._finish()

@@ -85,16 +85,18 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What the shell gives an answer: id, time (Unix seconds), the client-visible model, an
-    estimate.
+    estimate, and whether it was said in another dialect.
 
     Further ids are made from ``id`` and an index. ``input_tokens`` is for dialects that must give a
-    number before the provider has.
+    number before the provider has. ``foreign`` answers get what their reader requires, where their
+    provider said nothing; one of the reader's own dialect is written as it was said.
     """
 
     id: str
     created: int
     model: str
     input_tokens: int = 0
+    foreign: bool = False
 
 
 #: The forms in which a target takes thinking: ``enabled`` with a budget, ``adaptive``, ``disabled``

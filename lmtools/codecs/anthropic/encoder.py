@@ -50,10 +50,11 @@ from ..text import dumps
 from .block_writer import BlockWriter, frame
 from .errors import render_error_event
 from .parts import Rendering, render_block
-from .responses import message_head, restore_message
+from .responses import NO_CONTENT, message_head, restore_message
 from .spelling import NAME, REDACTED, data_of
 from .usage import CARRIED_COUNTS, render_stop_reason, render_usage
 
+_EMPTY = TextDelta(0, "")
 _PING = encode_event('{"type":"ping"}', "ping")
 _GRAMMAR = frozenset(
     {
@@ -184,6 +185,9 @@ class Encoder:
 
     def _end(self, event: End) -> bytes:
         frames = [self._started(), self._act(self._framing.finish())]
+        if self._framing.index < 0 and self._stamp.foreign:
+            self._to.losses.append(NO_CONTENT)
+            frames += [self._act(self._framing.feed(_EMPTY)), self._act(self._framing.finish())]
         self._is_ended = True
         delta: JsonObject = {
             "stop_reason": render_stop_reason(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ...errors import ProtocolError, RequestError
 from ...types import Json, JsonObject, Message, Opaque, Request, Response, ToolCallPart, Usage
-from ..base import Rendered, Stamp, Target
+from ..base import Loss, Rendered, Stamp, Target
 from ..custom_tools import custom_tools
 from ..fields import Fields, report_foreign, restore
 from ..names import wire_names
@@ -99,12 +99,19 @@ def take_nulls(fields: Fields) -> None:
             del fields.rest[key]
 
 
+#: Clients take a message without a block for one that is broken. Nothing can stand in an empty one.
+NO_CONTENT = Loss("message.parts", "defaulted", "the provider answered nothing; sent an empty text")
+
+
 def render_response(response: Response, request: Request, stamp: Stamp) -> Rendered:
     to = Rendering(answer=True)
     content = render_blocks(response.message.parts, "message.parts", to)
     has_calls = any(isinstance(part, ToolCallPart) for part in response.message.parts)
     opaque = response.opaque
     out = message_head(response.id, stamp)
+    if not content and stamp.foreign:
+        to.losses.append(NO_CONTENT)
+        content = [{"type": "text", "text": ""}]
     out["content"] = content
     out["stop_reason"] = render_stop_reason(
         response.finish, opaque, _kind_of_end(opaque), has_calls, to

@@ -425,7 +425,7 @@ class Decoder:
         for block in self._blocks.values():
             events += self._rest_of(block)
         self._is_ended = True
-        if self._end is None and not self._blocks:
+        if self._end is None and not self._count:
             return [StreamError("truncated", "anthropic: message_stop with nothing said before it")]
         end = End() if self._end is None else self._end
         wire = extra(fields, "frame")

@@ -120,12 +120,15 @@ def test_an_empty_finish_reason_is_none():
 
 def test_done_without_a_reason_is_the_end():
     assert decode(ROLE, chunk({"content": "x"}), DONE)[-1].finish == "stop"
-    assert decode(DONE) == [Start(None, "gpt-4.1"), End("stop")]
+    assert decode(ROLE, call(index=0, id="c", function={"name": "f"}), DONE)[-1].finish == "tool_call"
 
 
 BROKEN = [
     ([ROLE], "truncated"),
     ([], "truncated"),
+    ([DONE], "truncated"),
+    ([ROLE, DONE], "truncated"),
+    ([{"choices": [], "usage": {"prompt_tokens": 3}}, DONE], "truncated"),
     ([ROLE, '{"id":"chat'], "truncated"),
     ([ROLE, '{"id":"chat', chunk({"content": "x"})], "protocol"),
     ([ROLE, "[]"], "truncated"),
