@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..client import LM, Call, Stream
+from ..codecs import codec_named
 from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
 from ..errors import CancelledError, ConfigError, InvalidRequestError, LMError
@@ -35,6 +36,7 @@ from .headers import passed_headers
 from .inbound import Exchange
 from .log import ExchangeEntry, Log
 from .options import ModelRule, map_model
+from .recall import CallMemory, Recall, client_mark
 from .refuse import loggable, stream_refusal
 
 #: Seconds of silence after which a stream gets a ping. Claude Code takes 20 s of silence for a
@@ -52,7 +54,10 @@ PASSED_FAMILIES = ("anthropic-",)
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """What exchanges share: the provider, the rules for model names, the log, the clock and ids."""
+    """What exchanges share: the provider, the rules for model names, the log, the clock and ids.
+
+    ``memory`` has the reasoning state of calls that clients may not hand back.
+    """
 
     lm: LM
     model_map: tuple[ModelRule, ...]
@@ -60,6 +65,7 @@ class Back:
     now: Callable[[], float]
     new_id: Callable[[], str]
     strict: bool = False
+    memory: CallMemory | None = None
 
 
 @dataclass(slots=True)
@@ -100,6 +106,9 @@ def serve(asked: Asked, back: Back) -> None:
     sent = replace(request, model=map_model(back.model_map, request.model))
     if sent.model != request.model:
         entry.upstream_model = sent.model
+    recall = _recall(asked, back, sent.model)
+    if recall is not None:
+        sent = recall.restore(sent)
     call = back.lm.render(sent, said_in=asked.codec.NAME)
     entry.losses = len(call.losses) or None
     _log_losses(back.log, entry, call.losses)
@@ -107,7 +116,7 @@ def serve(asked: Asked, back: Back) -> None:
         refuse_losses(call.losses)
         # A remedy would send something else after all.
         call = replace(call, asked=None)
-    _answer(asked, back, call)
+    _answer(asked, back, call, recall)
 
 
 def serve_otherwise(asked: Asked, back: Back, call: Call) -> None:
@@ -116,7 +125,15 @@ def serve_otherwise(asked: Asked, back: Back, call: Call) -> None:
     _answer(asked, back, call)
 
 
-def _answer(asked: Asked, back: Back, call: Call) -> None:
+def _recall(asked: Asked, back: Back, model: str) -> Recall | None:
+    """Return the memory for this exchange; None where client and provider speak one dialect."""
+    target = back.lm.backend.target(model)
+    if back.memory is None or target.origin is None or codec_named(target.dialect) is asked.codec:
+        return None
+    return Recall(back.memory, client_mark(asked.http.request.headers), target.origin)
+
+
+def _answer(asked: Asked, back: Back, call: Call, recall: Recall | None = None) -> None:
     request = asked.request
     # Response-side functions see the request as the client sent it.
     call = replace(call, request=request)
@@ -128,18 +145,23 @@ def _answer(asked: Asked, back: Back, call: Call) -> None:
         foreign=call.target.dialect != asked.codec.NAME,
     )
     if request.stream:
-        _Streamed(asked, back, call, stamp).run()
+        _Streamed(asked, back, call, stamp, recall).run()
     else:
-        _serve_whole(asked, back, call, stamp)
+        _serve_whole(asked, back, call, stamp, recall)
 
 
-def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
+def _serve_whole(
+    asked: Asked, back: Back, call: Call, stamp: Stamp, recall: Recall | None
+) -> None:
     sent = call
     call, answer = back.lm.deliver(sent, asked.http.watch())
     if call is not sent:
         _note_remedy(asked, back, call)
     with answer:
         response = back.lm.parse(call, answer.read())
+    if recall is not None:
+        response, lost = recall.keep(response)
+        _log_losses(back.log, asked.entry, tuple(lost))
     rendered = asked.codec.render_response(response, asked.request, stamp)
     note_response(asked.entry, response)
     _log_losses(back.log, asked.entry, rendered.losses)
@@ -151,8 +173,11 @@ def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
 class _Streamed:
     """A streamed answer on its way. ``held`` is what waits for the 200."""
 
-    def __init__(self, asked: Asked, back: Back, call: Call, stamp: Stamp) -> None:
+    def __init__(
+        self, asked: Asked, back: Back, call: Call, stamp: Stamp, recall: Recall | None
+    ) -> None:
         self._asked = asked
+        self._recall = recall
         self._back = back
         self._call = call
         self._http = asked.http
@@ -186,6 +211,8 @@ class _Streamed:
             if last.type == "error" and not self._begun and not any(map(is_meaningful, batch[:-1])):
                 assert isinstance(last, StreamError)
                 raise stream_refusal(last, self._back.lm.backend.provider.name)
+            if self._recall is not None:
+                batch = self._recalled(self._recall, batch)
             self._held += b"".join([self._encoder.encode(event) for event in batch])
             self._observe(batch)
             if last.type in ("end", "error"):
@@ -202,6 +229,13 @@ class _Streamed:
                 note_usage(self._asked.entry, event.usage)
             elif isinstance(event, StreamError):
                 self._asked.entry.error = f"{event.code}: mid-stream"
+
+    def _recalled(self, recall: Recall, batch: list[Event]) -> list[Event]:
+        """Return a batch as the client gets it, and remember before the last event goes out."""
+        passed = [recall.hear(event) for event in batch]
+        if isinstance(batch[-1], End):
+            _log_losses(self._back.log, self._asked.entry, tuple(recall.close()))
+        return passed
 
     def _begin(self) -> None:
         if not self._begun:

@@ -11,6 +11,7 @@ from ..client import LM
 from ..keys import load_keys
 from ..loopback import LoopbackTransport
 from ..secret import Secret
+from ..state.calls import CallStates
 from ..transport import HttpTransport, Timeouts, Transport
 from .app import App
 from .exchange import Back
@@ -56,7 +57,15 @@ class Server:
         keys: tuple[Secret, ...] = ()
         if options.client_key_file is not None:
             keys = load_keys(options.client_key_file, options.allow_insecure_key_file)
-        back = Back(self.lm, options.model_map, self.log, time.time, _new_id, options.strict)
+        back = Back(
+            self.lm,
+            options.model_map,
+            self.log,
+            time.time,
+            _new_id,
+            options.strict,
+            CallStates(),
+        )
         self._http = HttpServer(
             (options.host, options.port),
             App(back, keys).handle,

@@ -120,6 +120,7 @@ class Target:
     ``efforts``              the effort words it takes; None: not known
     ``effort_map``           words it does not take, and the nearest it does
     ``reasoning_field``      Chat: where thinking goes back in assistant messages; None: nowhere
+    ``signs_calls``          Chat: its models want the signature on the first call of each step back
     ``system``               where system messages may stand: anywhere, first (a leading run), none
     ``developer``            it knows the role ``developer``
     ``stop``                 it knows stop sequences
@@ -145,6 +146,7 @@ class Target:
     efforts: frozenset[str] | None = None
     effort_map: Mapping[str, str] = field(default_factory=dict)
     reasoning_field: str | None = None
+    signs_calls: bool = False
     system: str = "anywhere"
     developer: bool = True
     stop: bool = True

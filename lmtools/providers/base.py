@@ -147,6 +147,7 @@ def as_sent(target: Target) -> Target:
         thinking=None,
         efforts=None,
         effort_map={},
+        signs_calls=False,
         system="anywhere",
         stop=True,
         sampling=True,

@@ -75,7 +75,10 @@ def facts(model: str, dialect: str) -> Facts:
         return _claude(read)
     if read.family in ("gpt", "openai-o"):
         return _openai(read)
-    return {"limits_field": "max_tokens", "efforts": _LOW_TO_HIGH, "thinking": _EFFORT}
+    found: Facts = {"limits_field": "max_tokens", "efforts": _LOW_TO_HIGH, "thinking": _EFFORT}
+    # From Gemini 3 on, a step of the current turn whose first call has no signature is answered
+    # with 400 (ai.google.dev/gemini-api/docs/thought-signatures).
+    return found | {"signs_calls": True} if read.version >= (3, 0) else found
 
 
 # Claude

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -56,6 +57,11 @@ def follow_up(proxy: Proxy, message: dict[str, Any], stream: bool) -> Answered:
     return proxy.post(PATH, {**ASK, "messages": messages, "stream": stream})
 
 
+def restarted(fake: FakeAnthropic) -> AbstractContextManager[Proxy]:
+    """Return a further proxy before the same provider, which remembers nothing."""
+    return before(fake, vendor=True)
+
+
 def sent_blocks(fake: FakeAnthropic) -> list[dict[str, Any]]:
     """Return the assistant's blocks of the last request, after seeing that none was refused."""
     assert fake.refused == []
@@ -99,11 +105,11 @@ def test_p5_a_chat_client_hands_signed_thinking_back_to_the_provider_that_signed
 def test_state_that_is_not_the_providers_own_is_dropped(
     change: dict[str, Any], stream: bool
 ) -> None:
-    with FakeAnthropic() as fake, before(fake, vendor=True) as proxy:
+    with FakeAnthropic() as fake, before(fake, vendor=True) as proxy, restarted(fake) as later:
         fake.play(THINKING_TOOL)
         message = message_of(proxy.post(PATH, {**ASK, "stream": stream}), stream)
         message["reasoning_details"][0].update(change)
-        second = follow_up(proxy, message, stream)
+        second = follow_up(later, message, stream)
         assert second.status == 200, second.raw
         assert "messages[1]" in second.headers["x-lmtools-loss"]
         blocks = sent_blocks(fake)
@@ -169,7 +175,7 @@ def test_an_anthropic_client_carries_the_reasoning_details_of_a_chat_provider(
 ) -> None:
     transport = MockTransport(thinking_server)
     choice = ProviderChoice("openai", url="http://127.0.0.1:9/v1")
-    with running(choice, transport) as proxy:
+    with running(choice, transport) as proxy, running(choice, transport) as later:
         answered = proxy.post("/v1/messages", {**ASK_ANTHROPIC, "stream": stream})
         blocks = blocks_of(answered, stream)
         state = seal.open(blocks[0]["signature"])
@@ -180,7 +186,7 @@ def test_an_anthropic_client_carries_the_reasoning_details_of_a_chat_provider(
         result = {"type": "tool_result", "tool_use_id": "call_1", "content": "rain"}
         turns = [{"role": "assistant", "content": blocks}, {"role": "user", "content": [result]}]
         messages = [*ASK_ANTHROPIC["messages"], *turns]
-        second = proxy.post("/v1/messages", {**ASK_ANTHROPIC, "messages": messages})
+        second = later.post("/v1/messages", {**ASK_ANTHROPIC, "messages": messages})
         assert second.status == 200, second.raw
         sent = json.loads(transport.requests[-1].body)["messages"][1]
 

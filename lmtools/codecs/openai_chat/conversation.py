@@ -40,6 +40,7 @@ from .assistant import (
 from .messages import MESSAGE
 from .parts import PartRenderer, spelled_content
 from .tools import (
+    CALL,
     CUSTOM_TOOLS,
     EXTRA,
     call_state,
@@ -69,7 +70,29 @@ class ConversationRenderer:
         for i, message in enumerate(messages):
             self._message(message, f"messages[{i}]")
         self._flush()
+        if self._target.signs_calls:
+            self._report_unsigned(messages)
         return self._out
+
+    def _report_unsigned(self, messages: tuple[Message, ...]) -> None:
+        """Record the steps of the current turn whose signature did not come back.
+
+        Google documents a placeholder for the parts of its own API, and none for this one; so
+        nothing stands in its place.
+        """
+        for i in range(len(messages) - 1, -1, -1):
+            message = messages[i]
+            if message.role == "user" and not any(map(_is_result, message.parts)):
+                return
+            calls = [j for j, part in enumerate(message.parts) if isinstance(part, ToolCallPart)]
+            if calls and not self._is_signed(message.parts[calls[0]]):
+                reason = "the model wants the signature on its call back, and none came"
+                self._lose(f"messages[{i}].parts[{calls[0]}].{EXTRA}", "dropped", reason)
+
+    def _is_signed(self, call: Part) -> bool:
+        state = call_state(call.opaque)
+        own = state is not None and state.origin == self._target.origin
+        return own or bool(CALL.rest(call.opaque).get(EXTRA))
 
     def _lose(self, path: str, action: str, reason: str) -> None:
         self._losses.append(Loss(path, action, reason))
@@ -315,6 +338,10 @@ class ConversationRenderer:
         if empty and "tool_calls" not in out:
             out["tool_calls"] = []
         return MESSAGE.fill(out, message.opaque)
+
+
+def _is_result(part: Part) -> bool:
+    return isinstance(part, ToolResultPart)
 
 
 def _audio(part: AudioPart) -> JsonObject:
