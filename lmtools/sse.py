@@ -16,7 +16,7 @@ once. No line is too long: one event of 30 MB (an image) is legal. ``max_bytes``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import ProtocolError
 
@@ -29,8 +29,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _MAX_RETRY_DIGITS = 18
 
 
-@dataclass(frozen=True, slots=True)
-class SSEEvent:
+class SSEEvent(NamedTuple):
     """One event. ``event`` is None when the stream gave no type (the standard's "message").
 
     ``id`` and ``retry`` (milliseconds) are those of this event alone; the decoder keeps the last
@@ -110,7 +109,11 @@ class SSEDecoder:
             text = text.removeprefix("\ufeff")
         events = []
         for frame in text.split("\n\n"):
-            event = _parse_usual_frame(frame) or self._parse_frame(frame)
+            # Nearly every frame is one line of data, or has its name in a line before it.
+            if frame.startswith("data: ") and "\n" not in frame:
+                events.append(SSEEvent(None, frame[6:]))
+                continue
+            event = _parse_named_frame(frame) or self._parse_frame(frame)
             if event is not None:
                 events.append(event)
         return events
@@ -135,19 +138,12 @@ class SSEDecoder:
         return SSEEvent(event, "\n".join(data), own_id, retry) if data else None
 
 
-def _parse_usual_frame(frame: str) -> SSEEvent | None:
-    """Return the event of ``data: x``, with or without ``event: y`` before it; else None."""
-    event = None
-    if frame.startswith("event: "):
-        first, _, frame = frame.partition("\n")
-        event = first[7:] or None
-    if "\n" in frame:
+def _parse_named_frame(frame: str) -> SSEEvent | None:
+    """Return the event of ``event: y`` and ``data: x``, a line each; None for any other frame."""
+    end = frame.find("\n")
+    if not frame.startswith("event: ") or not frame.startswith("data: ", end + 1):
         return None
-    if frame.startswith("data: "):
-        return SSEEvent(event, frame[6:])
-    if frame.startswith("data:"):
-        return SSEEvent(event, frame[5:])
-    return None
+    return None if "\n" in frame[end + 1 :] else SSEEvent(frame[7:end] or None, frame[end + 7 :])
 
 
 def _is_retry(value: str) -> bool:

@@ -48,6 +48,8 @@ scan_strictly = json.JSONDecoder(  # type: ignore[attr-defined]
 #: the opening quote, False) -> (value, index after the closing one). Raises ValueError.
 scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+#: The JSON string of a text, without the care for lone surrogates that ``dumps`` takes.
+quote = json.encoder.encode_basestring
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _WHITESPACE = " \t\n\r"
 

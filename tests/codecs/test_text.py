@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmtools.codecs.text import dumps, loads
+from lmtools.codecs.text import dumps, loads, quoted_between
 from lmtools.errors import ProtocolError, RequestError
 
 SAME: list[tuple[Any, str]] = [
@@ -87,3 +87,10 @@ def test_writing_what_is_nested_too_deeply_is_an_error_of_the_request() -> None:
 def test_what_json_cannot_say_is_not_written(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", 'a "b" \\ \n\x00', "déjà 日本 \U0001f9d1", "\ud83d", "é\udc00"]
+)
+def test_a_text_between_two_pieces_of_json_is_written_as_everywhere(text: str) -> None:
+    assert quoted_between('{"text":', text, "}") == dumps({"text": text}).encode()

@@ -32,9 +32,12 @@ from ...types import (
 from ..base import Stamp
 from ..fields import restore
 from ..seal import seal
-from ..text import dumps, loads
+from ..text import dumps, loads, quoted_between
 from .parts import Rendering, foreign_state, render_block, render_citation, report_state
 from .spelling import NAME, REDACTED, SIGNATURE, data_of, put
+
+#: What stands behind the text of a delta.
+_TAIL = "}}\n\n"
 
 Report = Callable[[Iterable[Opaque], str], None]
 #: Deltas that a block is built from; a PartDelta is its whole block.
@@ -205,7 +208,7 @@ class BlockWriter:
     def text(self, text: str) -> bytes:
         """Return the frame of one text delta and nothing else."""
         self._texts.append(text)
-        return f"{self._text_head}{dumps(text)}}}}}\n\n".encode()
+        return quoted_between(self._text_head, text, _TAIL)
 
     def delta(self, event: Part | OpaqueDelta) -> bytes:
         match event:
@@ -250,7 +253,7 @@ class BlockWriter:
             signature = seal(carried)
         if signature is None:
             if not event.wire:
-                return f"{self._thinking_head}{dumps(event.text)}}}}}\n\n".encode()
+                return quoted_between(self._thinking_head, event.text, _TAIL)
             return self._delta({"type": "thinking_delta", "thinking": event.text}, event.wire)
         shown = b""
         wire = event.wire
@@ -272,7 +275,7 @@ class BlockWriter:
     def _json(self, text: str, wire: tuple[Opaque, ...]) -> bytes:
         if wire:
             return self._delta({"type": "input_json_delta", "partial_json": text}, wire)
-        return f"{self._json_head}{dumps(text)}}}}}\n\n".encode()
+        return quoted_between(self._json_head, text, _TAIL)
 
     def _citation(self, event: CitationDelta) -> bytes:
         path = self.path(event.part_index + 1)

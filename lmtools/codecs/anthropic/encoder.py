@@ -80,6 +80,7 @@ class Encoder:
         self._is_ended = False
         self._first_usage = Usage()
         self._seen: set[tuple[str, ...]] = set()
+        self._known_wire: tuple[Opaque, ...] = ()
         self._skipped: set[int] = set()
         self._block = BlockWriter(self._to, stamp, self._report)
 
@@ -95,7 +96,7 @@ class Encoder:
             event.__class__ is TextDelta
             and self._framing.open == (event.part_index, "text")
             and not (event.opaque or event.logprobs)
-            and (not event.wire or self._says_nothing_new(event.wire))
+            and (event.wire is self._known_wire or self._says_nothing_new(event.wire))
         ):
             return self._block.text(event.text)
         match event:
@@ -240,7 +241,11 @@ class Encoder:
 
     def _says_nothing_new(self, wire: tuple[Opaque, ...]) -> bool:
         """Tell whether what stands beside a frame is another dialect's and was reported before."""
-        return all(o.dialect != NAME and _keys_of(o, "") in self._seen for o in wire)
+        if not all(o.dialect != NAME and _keys_of(o, "") in self._seen for o in wire):
+            return False
+        # Frames that differ in their text alone share what stands beside it.
+        self._known_wire = wire
+        return True
 
     def _once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
         if key not in self._seen:

@@ -40,7 +40,7 @@ from ...types import (
 )
 from ..base import Loss, Losses, Stamp
 from ..places import FIRST, Place
-from ..text import dumps
+from ..text import dumps, quoted_between
 from .assistant import THINKING, call_stem, foreign_state, render_annotation, sealed_detail
 from .counts import render_logprobs, render_usage
 from .errors import render_error_chunk
@@ -97,7 +97,7 @@ class Encoder:
         ):
             # Most events of most streams: one text fragment, and nothing beside it.
             self._length += len(event.text)
-            return f"{self._head}{dumps(event.text)}{self._tail}".encode() if event.text else b""
+            return quoted_between(self._head, event.text, self._tail) if event.text else b""
         frames: list[str] = []
         if not self._started and event.__class__ not in _OPENING:
             frames += self._open(Start())
