@@ -12,8 +12,9 @@ from lmtools.codecs import seal
 from lmtools.flags.provider import ProviderChoice
 from lmtools.transport import HttpRequest, MockResponse, MockTransport
 from tests.fakes.anthropic_api import FakeAnthropic
-from tests.fakes.proxy import Answered, Proxy, before, events, running
+from tests.fakes.proxy import Answered, Proxy, before, running
 from tests.fakes.scenario import THINKING_TOOL
+from tests.fakes.turns import blocks_of, message_of
 
 PATH = "/v1/chat/completions"
 PARAMETERS = {"type": "object", "properties": {"location": {"type": "string"}}}
@@ -25,30 +26,6 @@ ASK: dict[str, Any] = {
     "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}],
 }
 streamed_or_whole = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-
-
-def message_of(answered: Answered, stream: bool) -> dict[str, Any]:
-    """Return the assistant's message as a client of the Chat API keeps it."""
-    assert answered.status == 200, answered.raw
-    if not stream:
-        found: dict[str, Any] = answered.body["choices"][0]["message"]
-        return found
-    out: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": []}
-    for _, chunk in events(answered.raw):
-        for choice in [] if chunk == "[DONE]" else chunk["choices"]:
-            delta = choice["delta"]
-            out.setdefault("reasoning_details", []).extend(delta.get("reasoning_details", ()))
-            out["reasoning_content"] = out.get("reasoning_content", "") + delta.get(
-                "reasoning_content", ""
-            )
-            for call in delta.get("tool_calls", ()):
-                if call["index"] == len(out["tool_calls"]):
-                    function = {"name": call["function"]["name"], "arguments": ""}
-                    named = {"id": call["id"], "type": "function", "function": function}
-                    out["tool_calls"].append(named)
-                function = out["tool_calls"][call["index"]]["function"]
-                function["arguments"] += call["function"].get("arguments", "")
-    return out
 
 
 def follow_up(proxy: Proxy, message: dict[str, Any], stream: bool) -> Answered:
@@ -149,23 +126,6 @@ def thinking_server(request: HttpRequest) -> MockResponse:
         chunk = {**CHOICE, "object": "chat.completion.chunk", "choices": [choice]}
         frames += f"data: {json.dumps(chunk)}\n\n".encode()
     return MockResponse(200, frames + b"data: [DONE]\n\n", {"content-type": "text/event-stream"})
-
-
-def blocks_of(answered: Answered, stream: bool) -> list[dict[str, Any]]:
-    """Return the answer's blocks as a client of the Messages API keeps them."""
-    assert answered.status == 200, answered.raw
-    if not stream:
-        found: list[dict[str, Any]] = answered.body["content"]
-        return found
-    blocks: list[dict[str, Any]] = []
-    for _, event in events(answered.raw):
-        if event["type"] == "content_block_start":
-            blocks.append(event["content_block"])
-        delta = event.get("delta", {})
-        for key in ("thinking", "signature"):
-            if key in delta:
-                blocks[-1][key] += delta[key]
-    return blocks
 
 
 @streamed_or_whole
