@@ -50,7 +50,9 @@ def _chat_streamed(told: list[tuple[str, Any]]) -> dict[str, Any]:
     for _, chunk in told[:-1]:
         for choice in chunk["choices"]:
             delta = choice["delta"]
-            message["content"] += delta.get("content") or ""
+            for key in ("content", "reasoning_content", "refusal"):
+                if delta.get(key):
+                    message[key] = message.get(key, "") + delta[key]
             if "reasoning_details" in delta:
                 message.setdefault("reasoning_details", []).extend(delta["reasoning_details"])
             for piece in delta.get("tool_calls") or []:
@@ -85,3 +87,27 @@ def going_on(body: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
     ids = calls_of(message)
     content = [{**(marked if id == ids[-1] else plain), "tool_use_id": id} for id in ids]
     return {**body, "messages": [*before, message, {"role": "user", "content": content}]}
+
+
+def said(message: dict[str, Any]) -> list[Any]:
+    """Return what a message says, in order: texts, thoughts and calls; empty ones say nothing."""
+    if isinstance(message.get("content"), list):
+        return [
+            _without_ids(block)
+            for block in message["content"]
+            if block.get("text") != "" and block.get("thinking") != ""
+        ]
+    calls = [
+        {**call["function"], "arguments": json.loads(call["function"]["arguments"] or "{}")}
+        for call in message.get("tool_calls") or []
+    ]
+    words = [message.get(key) or "" for key in ("reasoning_content", "content", "refusal")]
+    return [*words, *calls]
+
+
+def _without_ids(message: Any) -> Any:
+    """Return a message without what two answers cannot have in common."""
+    if isinstance(message, dict):
+        unsaid = ("id", "caller", "citations")
+        return {k: _without_ids(v) for k, v in message.items() if k not in unsaid}
+    return [_without_ids(item) for item in message] if isinstance(message, list) else message

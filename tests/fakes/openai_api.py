@@ -7,6 +7,7 @@ vLLM, SGLang, llama.cpp and gateways: it takes fields of their own and answers w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -195,8 +196,8 @@ def _choices(scenario: Scenario, number: int) -> Iterator[dict[str, Any]]:
     for piece in scenario.text:
         yield _choice({"content": piece})
     if scenario.refusal:
-        for piece in scenario.refusal.split(" "):
-            yield _choice({"refusal": piece + " "})
+        for piece in re.findall(r"\S+\s*", scenario.refusal):
+            yield _choice({"refusal": piece})
     for at, call in calls:
         yield _choice({"tool_calls": [{"index": at, **_call(call, number, "")}]})
         yield from _arguments(at, call)
