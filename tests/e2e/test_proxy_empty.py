@@ -145,6 +145,30 @@ def test_behind_a_ping_such_a_stream_ends_with_an_error_event(
     assert b'"error"' in got.rpartition(b"\n\ndata: " if client == "openai_chat" else b"event: ")[2]
 
 
+def test_an_empty_answer_behind_a_ping_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its role comes as a chunk of its own, and looks like content."""
+    monkeypatch.setattr(exchange, "PING_INTERVAL_S", 0.02)
+    first, second = Gate(), Gate()
+    pieces = [b": open\n\n", first, ROLE.encode(), second, (chunk({}, "stop") + DONE).encode()]
+    with FakeServer(lambda _: Reply(200, [EVENTS], pieces)) as server:
+        choice = ProviderChoice("openai", url=server.url + "/v1", key=key_source())
+        with running(choice) as proxy:
+            body = json.dumps({**ASK, "stream": True}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            with proxy.raw(head.encode() + body) as connection:
+                until(connection, b"\n:")
+                first.open()
+                until(connection, b"assistant")
+                second.open()
+                until(connection, b"[DONE]")
+            proxy.server.close(WAIT_S)
+            log = proxy.log.getvalue()
+    first.close()
+    second.close()
+
+    assert log.count("empty=true") == 1
+
+
 def until(connection: socket.socket, mark: bytes) -> bytes:
     got = b""
     while mark not in got:
