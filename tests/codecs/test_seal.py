@@ -10,6 +10,7 @@ import pytest
 
 from lmtools.codecs import anthropic, seal
 from lmtools.codecs.base import Incoming, Target
+from lmtools.codecs.places import FIRST, Place
 from lmtools.types import Message, Opaque, Request, TextPart, ThinkingPart
 
 STATE = Opaque("anthropic", "signature", {"signature": "RXPQ+/=\u2028"}, "anthropic:x:01")
@@ -25,6 +26,15 @@ def written(value: Any) -> str:
 def test_what_was_sealed_opens_as_the_same_state() -> None:
     assert seal.open(seal.seal(STATE)) == STATE
     assert seal.seal(STATE) == written(HELD)
+
+
+def test_a_seal_tells_where_a_thought_stood_that_was_not_the_first() -> None:
+    text = seal.seal(STATE, Place(12, 1))
+
+    assert text == written({**HELD, "at": [12, 1]})
+    assert seal.open_placed(text) == (STATE, Place(12, 1))
+    assert seal.open(text) == STATE
+    assert seal.open_placed(seal.seal(STATE)) == (STATE, FIRST)
 
 
 def test_the_order_of_keys_does_not_change_the_text() -> None:
@@ -64,6 +74,13 @@ def test_the_order_of_keys_does_not_change_the_text() -> None:
         written({**HELD, "data": "text"}),
         written({**HELD, "data": {"signature": "s", "rest": {"model": "other"}}}),
         written({**HELD, "data": {"signature": "s", "keys": 7}}),
+        written({**HELD, "at": [0, 0]}),
+        written({**HELD, "at": [3]}),
+        written({**HELD, "at": [3, -1]}),
+        written({**HELD, "at": [True, 1]}),
+        written({**HELD, "at": [1.0, 1]}),
+        written({**HELD, "at": "31"}),
+        written({**HELD, "at": None}),
     ],
 )
 def test_what_a_client_makes_up_does_not_open(text: Any) -> None:

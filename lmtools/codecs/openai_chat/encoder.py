@@ -78,6 +78,7 @@ class Encoder:
         self._audio_type = audio_type(request)
         #: Thinking parts that hold state of another dialect: their text, that state, their place.
         self._thoughts: dict[int, tuple[list[str], dict[str, Opaque], Place]] = {}
+        self._has_thought = False
         self._details = 0
         self._length = 0
         self._offsets: dict[int, int] = {}
@@ -255,11 +256,11 @@ class Encoder:
             thought = [], {}, Place(self._length, self._calls.count)
             self._thoughts[event.part_index] = thought
         texts, states, _ = thought
+        begins = bool(event.text) and not any(texts)
         texts.append(event.text)
         first = ("thinking", event.part_index) not in self._paths
-        if event.text and not (first or event.wire or event.opaque):
+        if event.text and not (first or begins or event.wire or event.opaque):
             return [f"{self._delta_head}{dumps(self._reasoning)}:{dumps(event.text)}{self._tail}"]
-        joined = first and "thinking" in self._kinds
         path = self._path("thinking", event.part_index)
         carried = foreign_state(event.opaque)
         # A later state of a kind replaces an earlier one, as it does in an assembled answer.
@@ -270,7 +271,8 @@ class Encoder:
             self._reasoning = name
         if not event.text and not event.wire:
             return []
-        text = f"\n{event.text}" if joined else event.text
+        text = f"\n{event.text}" if begins and self._has_thought else event.text
+        self._has_thought = self._has_thought or begins
         return [self._chunk({self._reasoning: text} if text else {}, _held(event))]
 
     def _on_refusal(self, event: RefusalDelta) -> list[str]:
