@@ -15,12 +15,13 @@ client sent it, before its model was mapped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from ..errors import ApiError
 from ..sse import SSEEvent
 from ..types import Event, Json, JsonObject, ModelInfo, Request, Response
+from ..types.value import value_class
 
 #: Header pairs in wire order.
 Headers = tuple[tuple[str, str], ...]
@@ -29,7 +30,7 @@ Headers = tuple[tuple[str, str], ...]
 ACTIONS = frozenset({"dropped", "clamped", "substituted", "emulated", "defaulted"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Loss:
     """One thing that the target cannot say as the source said it.
 
@@ -50,7 +51,7 @@ class Loss:
 Losses = list[Loss]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Incoming:
     """A request as it came over the wire.
 
@@ -63,7 +64,7 @@ class Incoming:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Rendered:
     """A body with its losses, and the path suffix and headers that belong to it."""
 
@@ -73,7 +74,7 @@ class Rendered:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Refusal:
     """An error in a dialect's own form."""
 
@@ -82,7 +83,7 @@ class Refusal:
     body: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Stamp:
     """What the shell gives an answer: id, time (Unix seconds), the client-visible model, an
     estimate, and whether it was said in another dialect.
@@ -104,7 +105,7 @@ class Stamp:
 THINKING_FORMS = frozenset({"enabled", "adaptive", "disabled", "effort"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Target:
     """What the receiving side takes. Data made by ``providers``; codecs read it, and hold no model
     table.

@@ -12,7 +12,6 @@ chunk), passes to an encoder of the same dialect, and is not part of the assembl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import ApiError, LMError, api_error
@@ -20,9 +19,10 @@ from . import check
 from .opaque import Opaque, opaque_field
 from .parts import PART_CLASSES, CitationPart, Part
 from .responses import FINISH_REASONS, NOT_REPORTED, TokenLogprob, Usage
+from .value import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Start:
     """The answer begins.
 
@@ -51,7 +51,7 @@ class Start:
         opaque_field(self, "message_opaque")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TextDelta:
     """A fragment of text. Logprobs on an empty fragment without opaque data make no part."""
 
@@ -63,7 +63,7 @@ class TextDelta:
     type: ClassVar[str] = "text"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ThinkingDelta:
     """A fragment of shown reasoning; its signature is opaque."""
 
@@ -74,7 +74,7 @@ class ThinkingDelta:
     type: ClassVar[str] = "thinking"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RefusalDelta:
     """A fragment of the words of refusal."""
 
@@ -86,7 +86,7 @@ class RefusalDelta:
     type: ClassVar[str] = "refusal"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolCallDelta:
     """A raw fragment of a call's arguments; the first delta has the ``id``, name and kind."""
 
@@ -101,7 +101,7 @@ class ToolCallDelta:
     type: ClassVar[str] = "tool_call"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BuiltinCallDelta:
     """A provider's own call; ``text`` is a raw fragment of its input."""
 
@@ -115,7 +115,7 @@ class BuiltinCallDelta:
     type: ClassVar[str] = "builtin_call"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AudioDelta:
     """``data`` is a base64 fragment, ``transcript`` a fragment of what is said."""
 
@@ -128,7 +128,7 @@ class AudioDelta:
     type: ClassVar[str] = "audio"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CitationDelta:
     """A citation of the text part with this index."""
 
@@ -139,7 +139,7 @@ class CitationDelta:
     type: ClassVar[str] = "citation"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PartDelta:
     """A whole part at once: an image, redacted thinking, a builtin result, an opaque block."""
 
@@ -153,7 +153,7 @@ class PartDelta:
         check.one(self, "part", PART_CLASSES)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PartEnd:
     """The part is complete, where a dialect says so; never required of a decoder."""
 
@@ -163,7 +163,7 @@ class PartEnd:
     type: ClassVar[str] = "part_end"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OpaqueDelta:
     """A whole stream event that only its dialect understands, kept in its order."""
 
@@ -175,7 +175,7 @@ class OpaqueDelta:
         check.one(self, "content", Opaque)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class End:
     """The answer is whole. ``usage`` is final and cumulative; its None leave those of ``Start``."""
 
@@ -196,7 +196,7 @@ class End:
         opaque_field(self, "wire")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StreamError:
     """The answer failed. ``code`` is one of ``errors.CODES``; ``retry_after`` is in seconds."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from . import check
 from .opaque import Opaque, opaque_field
+from .value import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ModelInfo:
     """One row of a model list. ``created`` is in Unix seconds; limits are in tokens."""
 

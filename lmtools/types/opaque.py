@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from .check import json_object, maybe_text, text
 from .json import JsonObject
+from .value import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Opaque:
     """Data that only ``dialect``'s codec may read or write.
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import check
 from .json import Json
 from .opaque import Opaque, opaque_field
 from .tools import TOOL_CLASSES, TOOL_KINDS, Tool
+from .value import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CacheMark:
     """The prompt up to and including this value is worth caching; ``ttl`` is a word like ``1h``."""
 
@@ -36,7 +36,7 @@ def _annotations(part: Any) -> None:
     opaque_field(part)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TextPart:
     """Words. The text may be empty."""
 
@@ -50,7 +50,7 @@ class TextPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ThinkingPart:
     """The model's reasoning. Hidden reasoning has no text; its state is opaque with an origin."""
 
@@ -64,7 +64,7 @@ class ThinkingPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RefusalPart:
     """The model's words of refusal."""
 
@@ -78,7 +78,7 @@ class RefusalPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CitationPart:
     """A source of the text part before it.
 
@@ -141,7 +141,7 @@ class Media:
         return f"{type(self).__name__}({self.media_type!r}, {held})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value_class(frozen=True, slots=True, repr=False)
 class ImagePart(Media):
     """``detail`` is OpenAI's word (low, high, auto), kept as sent."""
 
@@ -159,7 +159,7 @@ class ImagePart(Media):
         check.maybe_text(self, "detail")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value_class(frozen=True, slots=True, repr=False)
 class AudioPart(Media):
     """``id`` and ``transcript`` are set on audio that a model spoke."""
 
@@ -177,7 +177,7 @@ class AudioPart(Media):
         check.maybe_text(self, "transcript")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value_class(frozen=True, slots=True, repr=False)
 class VideoPart(Media):
     """A video."""
 
@@ -190,7 +190,7 @@ class VideoPart(Media):
     type: ClassVar[str] = "video"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value_class(frozen=True, slots=True, repr=False)
 class DocumentPart(Media):
     """A document: a PDF, or plain text (base64 like all data) with a ``text/*`` media type."""
 
@@ -210,7 +210,7 @@ class DocumentPart(Media):
         check.maybe_text(self, "context")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value_class(frozen=True, slots=True, repr=False)
 class BinaryPart(Media):
     """Bytes of any other kind."""
 
@@ -228,7 +228,7 @@ class BinaryPart(Media):
         check.maybe_text(self, "name")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolCallPart:
     """A call that the caller must run.
 
@@ -258,7 +258,7 @@ class ToolCallPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolResultPart:
     """The result of one call. ``is_error`` None is not said; False is said."""
 
@@ -282,7 +282,7 @@ class ToolResultPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolsPart:
     """Tools introduced in the middle of the input (OpenAI's ``additional_tools``)."""
 
@@ -296,7 +296,7 @@ class ToolsPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BuiltinCallPart:
     """A call that the provider runs, or ran, itself (web search, code execution)."""
 
@@ -315,7 +315,7 @@ class BuiltinCallPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BuiltinResultPart:
     """What a provider's own call gave: its sources, and the rest in the dialect's opaque data."""
 
@@ -335,7 +335,7 @@ class BuiltinResultPart:
         _annotations(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OpaquePart:
     """A whole block that only its dialect understands, kept in its position."""
 

@@ -8,7 +8,7 @@ Constructors check types, not the conversation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import field, is_dataclass
 from typing import Any
 
 from ..errors import RequestError
@@ -17,6 +17,7 @@ from .json import JsonObject, check_json, check_text
 from .opaque import Opaque, opaque_field
 from .parts import PART_CLASSES, CacheMark, Part, TextPart, ToolResultPart
 from .tools import TOOL_CLASSES, Tool, ToolChoice
+from .value import value_class
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 REASONING_MODES = frozenset({"enabled", "adaptive", "disabled"})
@@ -36,7 +37,7 @@ def as_parts(content: Content) -> tuple[Part, ...]:
     return tuple(TextPart(c) if isinstance(c, str) else c for c in content)  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Message:
     """One turn. Tool results stand in a ``tool`` message, or in a ``user`` one (Anthropic)."""
 
@@ -86,7 +87,7 @@ class Message:
         return "".join(part.text for part in self.parts if isinstance(part, TextPart))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reasoning:
     """How much the model shall think.
 
@@ -108,7 +109,7 @@ class Reasoning:
         opaque_field(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OutputFormat:
     """The form of the answer. All but ``type`` go with json_schema; ``schema`` is a JSON Schema."""
 
@@ -128,7 +129,7 @@ class OutputFormat:
         opaque_field(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Request:
     """One request to a model, in no dialect's words.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from . import check
 from .opaque import Opaque, merge_opaque, opaque_field
 from .parts import CitationPart, RefusalPart, ThinkingPart, ToolCallPart
 from .requests import Message
+from .value import value_class
 
 #: Why an answer ended. ``stop_sequence``: one of the request's stop strings came. ``length``: the
 #: output limit. ``context_length``: the model's window. ``pause``: the provider wants the turn sent
@@ -27,7 +26,7 @@ FINISH_REASONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Usage:
     """Token counts, normalised: every dialect's numbers mean the same here.
 
@@ -78,7 +77,7 @@ USAGE_COUNTS = (
 NOT_REPORTED = Usage()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TokenLogprob:
     """One token with its natural-log probability. The alternatives in ``top`` have no ``top``."""
 
@@ -97,7 +96,7 @@ class TokenLogprob:
         opaque_field(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Response:
     """One answer. ``created`` is in Unix seconds, ``stop_sequence`` the stop string that came."""
 

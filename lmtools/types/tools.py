@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar
 
 from . import check
 from .json import JsonObject
 from .opaque import Opaque, opaque_field
+from .value import value_class
 
 if TYPE_CHECKING:
     from .parts import CacheMark
@@ -20,7 +21,7 @@ def _empty_schema() -> JsonObject:
     return {"type": "object", "properties": {}}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FunctionTool:
     """A tool whose input is a JSON object that fits ``parameters`` (a JSON Schema)."""
 
@@ -42,7 +43,7 @@ class FunctionTool:
         opaque_field(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CustomTool:
     """A tool whose input is free text, optionally bound by a grammar in ``format``."""
 
@@ -62,7 +63,7 @@ class CustomTool:
         opaque_field(self)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BuiltinTool:
     """A tool that the provider runs or defines itself.
 
@@ -84,7 +85,7 @@ Tool = FunctionTool | CustomTool | BuiltinTool
 TOOL_CLASSES: tuple[type, ...] = (FunctionTool, CustomTool, BuiltinTool)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolRef:
     """The name of an offered tool, with its kind."""
 
@@ -98,7 +99,7 @@ class ToolRef:
         check.maybe_text(self, "namespace")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolChoice:
     """Which tools the model may or must call.
 
