@@ -24,7 +24,7 @@ from ..flags import nearest
 from ..http1 import find
 from ..secret import Secret
 from ..types import Json
-from . import raw
+from . import passing, raw
 from .exchange import Asked, Back, count, incoming, request_id_headers, serve
 from .headers import passed_headers
 from .inbound import Exchange
@@ -192,7 +192,7 @@ def _complete(dialect: str) -> Action:
         betas = ",".join(v for n, v in http.request.headers if n.lower() == "anthropic-beta")
         found = raw.look(body, dialect, back.lm.backend, sent_as, back.lm.taught, betas)
         if isinstance(found, raw.Passing):
-            raw.serve(http, codec, entry, back, found)
+            passing.serve(http, codec, entry, back, found)
             return
         if found.reason is not raw.Reason.OTHER_DIALECT:
             back.log.debug("not passed raw", request_id=entry.request_id, reason=found.reason.value)

@@ -9,7 +9,7 @@ terminal event.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..client import LM, Call, Stream
 from ..codecs import codec_named
@@ -32,6 +32,7 @@ from ..types import (
     Usage,
     stream_error,
 )
+from .counting import TokenCounts, body_key
 from .headers import passed_headers
 from .inbound import Exchange
 from .log import ExchangeEntry, Log
@@ -66,6 +67,7 @@ class Back:
     new_id: Callable[[], str]
     strict: bool = False
     memory: CallMemory | None = None
+    counts: TokenCounts = field(default_factory=TokenCounts)
 
 
 @dataclass(slots=True)
@@ -137,22 +139,22 @@ def _answer(asked: Asked, back: Back, call: Call, recall: Recall | None = None) 
     request = asked.request
     # Response-side functions see the request as the client sent it.
     call = replace(call, request=request)
+    model, estimated = call.target.model, estimate_tokens(request)
     stamp = Stamp(
         back.new_id(),
         int(back.now()),
         request.model,
-        estimate_tokens(request),
-        foreign=call.target.dialect != asked.codec.NAME,
+        back.counts.scale(model, estimated),
+        foreign=call.codec is not asked.codec,
     )
     if request.stream:
         _Streamed(asked, back, call, stamp, recall).run()
     else:
         _serve_whole(asked, back, call, stamp, recall)
+    back.counts.learn(model, estimated, asked.entry.input_tokens)
 
 
-def _serve_whole(
-    asked: Asked, back: Back, call: Call, stamp: Stamp, recall: Recall | None
-) -> None:
+def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp, recall: Recall | None) -> None:
     sent = call
     call, answer = back.lm.deliver(sent, asked.http.watch())
     if call is not sent:
@@ -356,21 +358,35 @@ def loss_header(losses: tuple[Loss, ...]) -> str:
 def count(asked: Asked, back: Back) -> int:
     """Return the input tokens of a request: the provider's own count, else a local estimate.
 
-    A provider that refuses the request (400, 401, 403, 413) is heard; one that cannot count, or is
-    not there, leaves the estimate.
+    A provider that refuses the request (400, 401, 403, 413) is heard; one that cannot count, is not
+    there or has enough to count leaves the estimate.
     """
     sent = replace(asked.request, model=map_model(back.model_map, asked.request.model))
     asked.entry.model = asked.request.model
+    estimated = estimate_tokens(asked.request)
     try:
-        return back.lm.count_tokens(sent, said_in=asked.codec.NAME, watch=asked.http.watch())
+        tokens = back.counts.count(_count_key(asked), lambda: _ask_count(asked, back, sent))
     except ConfigError:
-        return estimate_tokens(asked.request)
+        tokens = None
     except CancelledError:
         raise
     except LMError as error:
         if error.status in (400, 401, 403, 413):
             raise
-        back.log.warning(
-            "count_tokens: estimated", request_id=asked.entry.request_id, error=error.code
-        )
-        return estimate_tokens(asked.request)
+        tokens = None
+        known = asked.entry.request_id
+        back.log.warning("count_tokens: estimated", request_id=known, error=error.code)
+    back.counts.learn(sent.model, estimated, tokens)
+    if tokens is not None:
+        return tokens
+    back.counts.want(sent.model)
+    return back.counts.scale(sent.model, estimated)
+
+
+def _ask_count(asked: Asked, back: Back, sent: Request) -> int:
+    return back.lm.count_tokens(sent, said_in=asked.codec.NAME, watch=asked.http.watch())
+
+
+def _count_key(asked: Asked) -> bytes:
+    wire = incoming(asked.http, None)
+    return body_key(asked.http.read_body(), wire.headers)

@@ -3,7 +3,9 @@
 English text and JSON come to about four characters a token in the tokenizers of today, Chinese and
 Japanese to about one character, Cyrillic and Greek to between one and two. Pictures are billed by
 their area and not by their bytes, so media count as constants: base64 must not inflate a number.
-The result is good to about a fifth either way; it decides no limit.
+The result is good to about a fifth either way; it decides no limit. What answers say of their
+requests makes it better: the ratio of true tokens to estimated ones, smoothed over a model's
+answers.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from ..types import (
     VideoPart,
 )
 
-__all__ = ["estimate_text", "estimate_tokens"]
+__all__ = ["estimate_text", "estimate_tokens", "scaled", "smoothed"]
 
 #: Tokens that frame a message (role, separators), a tool, and a request.
 _PER_MESSAGE = 4
@@ -49,6 +51,22 @@ _PER_VIDEO = 8_000
 _PER_DOCUMENT = 3_000
 #: What nobody else understands is mostly encrypted or base64; it counts as text up to this.
 _OPAQUE_MOST = 2_000
+
+#: A ratio beyond these says that something else was counted, not that the estimate is off.
+_LEAST_RATIO, _MOST_RATIO = 0.25, 4.0
+#: How much the newest answer counts beside all before it.
+_NEWEST = 0.25
+
+
+def smoothed(ratio: float | None, observed: float) -> float:
+    """Return a model's ratio after one more answer; None is no answer yet."""
+    observed = min(max(observed, _LEAST_RATIO), _MOST_RATIO)
+    return observed if ratio is None else ratio + _NEWEST * (observed - ratio)
+
+
+def scaled(estimated: int, ratio: float | None) -> int:
+    """Return estimated tokens as a ratio makes them, at least 1 of any; None leaves them."""
+    return estimated if ratio is None or not estimated else max(1, round(estimated * ratio))
 
 
 def estimate_text(text: str) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from lmtools.apiproxy import raw
-from lmtools.apiproxy.raw import Left, Passing, Reason, look, passed_headers, reason_to_leave
+from lmtools.apiproxy import passing
+from lmtools.apiproxy.headers import passed_headers
+from lmtools.apiproxy.raw import Left, Passing, Reason, look, reason_to_leave
 from lmtools.codecs import codec_named
 from lmtools.codecs.base import Target
 from lmtools.codecs.openai_chat.tools import CUSTOM_TOOLS
@@ -331,11 +332,11 @@ def test_an_error_goes_on_as_it_is_only_in_the_dialects_own_form(
     error = codec.parse_error(status, (), body)
     error.answer = (status, (), body)
 
-    assert raw._is_own_form(codec, error) is own
+    assert passing._is_own_form(codec, error) is own
 
 
 def test_an_error_that_came_from_no_answer_is_rendered() -> None:
-    assert not raw._is_own_form(codec_named("anthropic"), ApiError("x", status=400))
+    assert not passing._is_own_form(codec_named("anthropic"), ApiError("x", status=400))
 
 
 def test_the_recordings_were_there(shared: Path) -> None:
