@@ -28,7 +28,7 @@ from .errors import (
     TransportError,
 )
 from .http1 import merge
-from .providers import Backend, as_sent, open_backend, provider_named
+from .providers import Backend, open_backend, provider_named
 from .providers.filters import cut_response, enforce_stops
 from .providers.remedies import Remedy, diagnose, may_help, treat
 from .providers.repairs import Ledger, repair
@@ -141,7 +141,7 @@ class LM(Closing):
             check_request(request)
         target = self.backend.target(request.model)
         if said_in == target.dialect:
-            target = as_sent(target)
+            target = self.backend.target_as_sent(request.model)
         return codec_named(target.dialect), target
 
     def _call(

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TextIO
 
 from ..errors import ConfigError
@@ -29,7 +30,9 @@ FORMS = ("text", "json")
 #: What a field may hold. None fields are left out.
 Value = str | int | float | bool | None
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@,+*()\[\]-]+")
+_PLAIN_CHARS = r"A-Za-z0-9_./:@,+*()\[\]-"
+_PLAIN = re.compile(rf"[{_PLAIN_CHARS}]+")
+_ALL_PLAIN = re.compile(rf"[{_PLAIN_CHARS}]++(?: [{_PLAIN_CHARS}]++)*+")
 _MASKED = "***"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # What every mask needs to apply: most values have none of it, and one search is a fifth of five.
@@ -87,6 +90,7 @@ class ExchangeEntry:
 
 
 _ENTRY_FIELDS = tuple(item.name for item in fields(ExchangeEntry))
+_entry_values = attrgetter(*_ENTRY_FIELDS)
 
 
 class Log:
@@ -138,7 +142,8 @@ class Log:
         failed = status >= 400 or entry.error is not None
         level = "error" if status >= 500 else "warn" if failed else "info"
         if self.shows(level):
-            self.write(level, "exchange", [(name, getattr(entry, name)) for name in _ENTRY_FIELDS])
+            named = zip(_ENTRY_FIELDS, _entry_values(entry), strict=True)
+            self.write(level, "exchange", named)
 
     def write(self, level: str, message: str, values: Iterable[tuple[str, Value]] = ()) -> None:
         if not self.shows(level):
@@ -172,7 +177,13 @@ def _masked(value: Value) -> Value:
 
 def _render_text(time: str, level: str, message: str, values: list[tuple[str, Value]]) -> str:
     parts = [time, level.upper(), message if message.isprintable() else _quoted(message)]
-    parts += [f"{name}={_shown(value)}" for name, value in values]
+    texts = [value for _, value in values if isinstance(value, str)]
+    joined = " ".join(texts)
+    # One look at all of them; a text with a blank in it would pass for two.
+    if _ALL_PLAIN.fullmatch(joined) and joined.count(" ") == len(texts) - 1:
+        parts += [f"{name}={_shown_plain(value)}" for name, value in values]
+    else:
+        parts += [f"{name}={_shown(value)}" for name, value in values]
     return " ".join(parts) + "\n"
 
 
@@ -181,10 +192,15 @@ def _render_json(time: str, level: str, message: str, values: list[tuple[str, Va
 
 
 def _shown(value: Value) -> str:
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return _quoted(value)
+    return _shown_plain(value)
+
+
+def _shown_plain(value: Value) -> str:
+    """Return a value whose text, if it is one, needs no quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) else _quoted(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

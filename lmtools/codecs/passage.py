@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import ConfigError, ProtocolError
-from ..types import JsonObject
+from ..types import Json, JsonObject
+from .hearing import Heard, hear_completion, hear_message
 from .splice import Edit, find, members, splice
 from .text import dumps
 
@@ -35,6 +36,8 @@ class Passage:
                       so that the codec has to write the stream anew
     ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
                       no start, no end, no error, no count of tokens
+    ``hear``          what the log wants of a whole answer in the usual shape; None for any other,
+                      which only the codec can judge
     """
 
     headers: frozenset[str]
@@ -48,6 +51,7 @@ class Passage:
     opening: bytes | None
     is_odd: Callable[[bytes], bool]
     is_plain: Callable[[bytes], bool]
+    hear: Callable[[Json], Heard | None]
 
 
 def _plain_messages(block: bytes) -> bool:
@@ -117,6 +121,7 @@ _PASSAGES = {
         opening=b"message_start",
         is_odd=_is_never_odd,
         is_plain=_plain_messages,
+        hear=hear_message,
     ),
     "openai_chat": Passage(
         headers=frozenset({"openai-beta"}),
@@ -131,6 +136,7 @@ _PASSAGES = {
         opening=None,
         is_odd=_opens_nameless,
         is_plain=_plain_chunks,
+        hear=hear_completion,
     ),
 }
 

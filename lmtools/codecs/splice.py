@@ -43,6 +43,7 @@ class Edit(NamedTuple):
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _skip = _SPACE.match
+_SPACES = " \t\n\r"
 
 
 def members(text: str, start: int = 0, *, whole: bool = True) -> list[Member]:
@@ -63,7 +64,10 @@ def members(text: str, start: int = 0, *, whole: bool = True) -> list[Member]:
 
 
 def _after_space(text: str, at: int) -> int:
-    return _skip(text, at).end()  # type: ignore[union-attr]
+    # Compact JSON, as nearly all clients send it, has none.
+    if text[at : at + 1] in _SPACES:
+        return _skip(text, at).end()  # type: ignore[union-attr]
+    return at
 
 
 def _members(text: str, at: int) -> tuple[list[Member], int]:

@@ -36,7 +36,6 @@ from .heads import (
     check_partial_request,
     find,
     find_all,
-    framing_headers,
     head_end,
     merge,
     parse_request_head,
@@ -50,7 +49,7 @@ __all__ = [
     "LAST_CHUNK", "MAX_CHUNK_LINE", "MAX_HEAD", "MAX_HEADERS", "MAX_REQUEST_LINE",
     "MAX_RESPONSE_HEADERS", "MAX_TRAILERS", "REASONS", "BodyReader", "BodyTooLargeError", "Framing",
     "Headers", "RequestHead", "RequestHeadError", "ResponseHead", "check_partial_request",
-    "encode_chunk", "find", "find_all", "framing_headers", "head_end", "keep_alive", "merge",
+    "encode_chunk", "find", "find_all", "head_end", "keep_alive", "merge",
     "parse_request_head", "parse_response_head", "render_request_head", "render_response_head",
     "request_framing", "response_framing", "words",
 ]  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import ProtocolError, RequestError
 
 __all__ = [
     "FIELD", "MAX_HEAD", "MAX_HEADERS", "MAX_REQUEST_LINE", "MAX_RESPONSE_HEADERS", "REASONS",
     "Headers", "RequestHead", "RequestHeadError", "ResponseHead", "check_partial_request", "find",
-    "find_all", "framing_headers", "head_end", "merge", "parse_request_head", "parse_response_head",
+    "find_all", "head_end", "merge", "parse_request_head", "parse_response_head",
     "render_request_head", "render_response_head", "words",
 ]  # fmt: skip
 
@@ -34,9 +35,6 @@ _FIELDS = re.compile(rf"(?:[{_TOKEN_CHARS}]++:[{_VALUE_CHARS}]*+\r\n)*+\r\n")
 _LENIENT_FIELDS = re.compile(rf"(?:[{_TOKEN_CHARS}]++[\t ]*+:[{_VALUE_CHARS}]*+\n)*+\n")
 _FOLD = re.compile(r"\n[\t ]+")
 _HOST = re.compile(r"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*")
-_FRAMING_NAMES = frozenset(
-    ("connection", "content-encoding", "content-length", "transfer-encoding")
-)
 #: One header or trailer line without its line end. Shared with the trailers of a chunked body.
 FIELD = re.compile(rf"[{_TOKEN_CHARS}]++:[{_VALUE_CHARS}]*+")
 
@@ -87,11 +85,26 @@ class ResponseHead:
     headers: Headers
 
 
+class _ParsedHeaders(tuple[tuple[str, str], ...]):  # noqa: SLOT001 - a tuple takes no slots
+    """Headers of a parsed head, and the first value of each name, in lower case, at hand.
+
+    An exchange asks more than a dozen questions of them, each a walk over all without this.
+    """
+
+    first: dict[str, str]
+
+    def __new__(cls, pairs: list[tuple[str, str]]) -> Self:
+        self = super().__new__(cls, pairs)
+        self.first = {name.lower(): value for name, value in reversed(pairs)}
+        return self
+
+
 def find(headers: Headers, name: str) -> str | None:
     """Return the value of the first header of this name, in whatever case; None when absent."""
+    if headers.__class__ is _ParsedHeaders:
+        return headers.first.get(name.lower())
     name, size = name.lower(), len(name)
     for key, value in headers:
-        # A request asks a dozen such questions of a dozen headers; most names differ in length.
         if len(key) == size and key.lower() == name:
             return value
     return None
@@ -100,6 +113,8 @@ def find(headers: Headers, name: str) -> str | None:
 def find_all(headers: Headers, name: str) -> list[str]:
     """Return the values of all headers of this name, in wire order."""
     name, size = name.lower(), len(name)
+    if headers.__class__ is _ParsedHeaders and name not in headers.first:
+        return []
     return [value for key, value in headers if len(key) == size and key.lower() == name]
 
 
@@ -118,14 +133,6 @@ def words(headers: Headers, name: str) -> list[str]:
     if not found:
         return found
     return [word for part in ",".join(found).lower().split(",") if (word := part.strip(" \t"))]
-
-
-def framing_headers(headers: Headers) -> Headers:
-    """Return those headers that say how a body ends and is coded, and if the connection stays.
-
-    Each question above goes through all headers; on these few it costs a fifth.
-    """
-    return tuple([pair for pair in headers if pair[0].lower() in _FRAMING_NAMES])
 
 
 def head_end(buffer: bytes | bytearray, start: int = 0) -> int:
@@ -166,7 +173,7 @@ def parse_request_head(block: bytes | bytearray) -> RequestHead:
         raise RequestHeadError(505, f"HTTP/{major}.{minor}: only 1.0 and 1.1 are spoken here")
     if _FIELDS.fullmatch(fields) is None:
         raise RequestHeadError(400, f"request head: {_what_is_wrong(fields)}")
-    headers = _split_fields(fields[:-4], "\r\n")
+    headers = _split_fields(fields, "\r\n")
     if len(headers) > MAX_HEADERS:
         raise RequestHeadError(431, f"request head: more than {MAX_HEADERS} headers")
     _check_host(headers, minor)
@@ -174,10 +181,10 @@ def parse_request_head(block: bytes | bytearray) -> RequestHead:
 
 
 def _split_fields(fields: str, line_end: str) -> Headers:
-    if not fields:
-        return ()
-    parts = [line.partition(":") for line in fields.split(line_end)]
-    return tuple([(name, value.strip(" \t")) for name, _, value in parts])
+    """Return the headers of a block that was checked, up to and with its blank line."""
+    lines = fields.split(line_end)[:-2]
+    parts = [line.partition(":") for line in lines]
+    return _ParsedHeaders([(name, value.strip(" \t")) for name, _, value in parts])
 
 
 def _what_is_wrong(fields: str) -> str:
@@ -226,12 +233,13 @@ def parse_response_head(block: bytes | bytearray) -> ResponseHead:
 
 def _parse_response_fields(fields: str) -> Headers:
     if _FIELDS.fullmatch(fields):
-        return _split_fields(fields[:-4], "\r\n")
+        return _split_fields(fields, "\r\n")
     fields = _FOLD.sub(" ", fields.replace("\r\n", "\n"))
     if _LENIENT_FIELDS.fullmatch(fields) is None:
         wrong = _what_is_wrong(fields.replace("\n", "\r\n"))
         raise ProtocolError(f"response head: {wrong}")
-    return tuple((name.rstrip(" \t"), value) for name, value in _split_fields(fields[:-2], "\n"))
+    pairs = _split_fields(fields, "\n")
+    return _ParsedHeaders([(name.rstrip(" \t"), value) for name, value in pairs])
 
 
 def render_request_head(method: str, target: str, headers: Headers) -> bytes:
@@ -255,14 +263,17 @@ def render_response_head(status: int, headers: Headers, reason: str | None = Non
 
 
 def _render(first_line: str, headers: Headers) -> bytes:
-    lines = [first_line]
-    for name, value in headers:
-        line = f"{name}: {value}"
-        if FIELD.fullmatch(line) is None or ":" in name:
-            raise _bad_field(name)
-        lines.append(line)
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode("latin-1")
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers]) + "\r\n"
+    # The whole block is checked at once. Two headers out of one, by a line end in a value or a
+    # colon in a name, would pass for two: hence the count and the names.
+    is_sound = _FIELDS.fullmatch(fields) and fields.count("\n") == len(headers) + 1
+    if not is_sound or any(":" in name for name, _ in headers):
+        raise _bad_field(next(name for name, value in headers if not _is_field(name, value)))
+    return f"{first_line}\r\n{fields}".encode("latin-1")
+
+
+def _is_field(name: str, value: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
 
 
 def _bad_field(name: str) -> RequestError:

@@ -25,6 +25,10 @@ ANTHROPIC_VERSION = "2023-06-01"
 # What the transport takes: names and addresses in ASCII, visible characters in paths.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
 _PATH = re.compile(r"[\x21-\x7e]*")
+# Targets that a backend keeps, and the longest name of a model that it keeps one for: names come
+# from clients.
+_MAX_TARGETS = 256
+_LONGEST_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,9 @@ class Backend:
     base_url: str
     secret: Secret | None = None
     custom: bool = False
+    _targets: dict[str, tuple[Target, Target]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def dialect(self, model: str) -> str:
         return self.provider.dialect(model)
@@ -114,6 +121,25 @@ class Backend:
 
     def target(self, model: str) -> Target:
         """Return what the codec must know of this server and model."""
+        return self._kept_targets(model)[0]
+
+    def target_as_sent(self, model: str) -> Target:
+        """Return the target for a client of the target's own dialect; see ``as_sent``."""
+        return self._kept_targets(model)[1]
+
+    def _kept_targets(self, model: str) -> tuple[Target, Target]:
+        """Return both targets. Making them takes as long as all else about a small request."""
+        kept = self._targets.get(model)
+        if kept is None:
+            target = self._make_target(model)
+            kept = target, as_sent(target)
+            if len(self._targets) >= _MAX_TARGETS:
+                self._targets.clear()
+            if len(model) <= _LONGEST_KEPT:
+                self._targets[model] = kept
+        return kept
+
+    def _make_target(self, model: str) -> Target:
         dialect = self.dialect(model)
         manners = self.provider.compatible if self.custom else self.provider.manners
         found: dict[str, Any] = dict(manners)

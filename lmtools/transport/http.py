@@ -28,7 +28,6 @@ from ..http1 import (
     Headers,
     ResponseHead,
     find_all,
-    framing_headers,
     keep_alive,
     render_request_head,
     response_framing,
@@ -195,8 +194,7 @@ class HttpTransport(Closing):
         try:
             sent, early = write_all(connection, segments, waiter, deadline)
             head, rest = read_head(connection, waiter, deadline, early)
-            framed = ResponseHead(head.status, "", head.version, framing_headers(head.headers))
-            reader, ready, coding = _start_body(framed, rest, request, waiter.peer)
+            reader, ready, coding = _start_body(head, rest, request, waiter.peer)
         except BaseException:
             connection.close()
             raise
@@ -207,7 +205,7 @@ class HttpTransport(Closing):
             waiter,
             request.timeouts.idle,
             self._release_for(route),
-            reusable=sent and keep_alive(framed) and _keeps_alive(request.headers),
+            reusable=sent and keep_alive(head) and _keeps_alive(request.headers),
             ready=ready,
         )
         if coding:

@@ -213,3 +213,18 @@ def test_every_form_of_argos_list_is_read(body):
 def test_a_list_that_is_none_names_what_came(body):
     with pytest.raises(ProtocolError, match="Argo's model list"):
         parse_models(body)
+
+
+def test_a_backend_keeps_its_targets_but_not_without_bound():
+    """Names of models come from clients: neither many nor long ones may fill the memory."""
+    argo = backend("argo")
+    first = argo.target("gpt5")
+    assert argo.target("gpt5") is first
+    assert argo.target_as_sent("gpt5") == as_sent(first)
+    long = "gpt5" + "x" * 10_000
+    assert argo.target(long) is not argo.target(long)
+
+    for number in range(1000):
+        argo.target(f"gpt5-{number}")
+    assert len(argo._targets) <= 256
+    assert argo.target("gpt5") == first
