@@ -101,18 +101,22 @@ def maybe_value(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
 def values(value: Any, name: str, cls: type | tuple[type, ...]) -> None:
     """Check that a field is a sequence of ``cls``; store it as a tuple, coercing a bare value."""
     held = getattr(value, name)
-    if isinstance(held, cls):
-        _set(value, name, (held,))
-        return
     if held.__class__ is not tuple:
-        if not isinstance(held, list):
-            raise _wrong(value, name, f"a sequence of {_names(cls)}")
-        held = tuple(held)
+        held = _as_tuple(value, name, cls)
         _set(value, name, held)
     for i, item in enumerate(held):
         if not isinstance(item, cls):
             where = f"{type(value).__name__}.{name}[{i}]"
             raise TypeError(f"{where}: expected {_names(cls)}, got {type(item).__name__}")
+
+
+def _as_tuple(value: Any, name: str, cls: type | tuple[type, ...]) -> tuple[Any, ...]:
+    held = getattr(value, name)
+    if isinstance(held, cls):
+        return (held,)
+    if not isinstance(held, list):
+        raise _wrong(value, name, f"a sequence of {_names(cls)}")
+    return tuple(held)
 
 
 def _names(cls: type | tuple[type, ...]) -> str:

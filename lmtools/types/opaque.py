@@ -11,6 +11,9 @@ from .json import JsonObject
 from .value import value_class
 
 
+_USUAL = (str, str, dict, None)
+
+
 @value_class(frozen=True, slots=True)
 class Opaque:
     """Data that only ``dialect``'s codec may read or write.
@@ -29,6 +32,10 @@ class Opaque:
     origin: str | None = None
 
     def __post_init__(self) -> None:
+        said = (self.dialect.__class__, self.kind.__class__, self.data.__class__, self.origin)
+        if said == _USUAL:
+            # As codecs make them, hundreds for one request.
+            return
         text(self, "dialect")
         text(self, "kind")
         json_object(self, "data")

@@ -32,8 +32,10 @@ class CacheMark:
 
 
 def _annotations(part: Any) -> None:
-    check.maybe_value(part, "cache", CacheMark)
-    opaque_field(part)
+    if part.cache is not None:
+        check.one(part, "cache", CacheMark)
+    if part.opaque.__class__ is not tuple or part.opaque:
+        opaque_field(part)
 
 
 @value_class(frozen=True, slots=True)

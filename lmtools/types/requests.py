@@ -7,8 +7,9 @@ Constructors check types, not the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, is_dataclass
+from operator import attrgetter
 from typing import Any
 
 from ..errors import RequestError
@@ -47,7 +48,8 @@ class Message:
     opaque: tuple[Opaque, ...] = ()
 
     def __post_init__(self) -> None:
-        check.word(self, "role", ROLES)
+        if self.role.__class__ is not str or self.role not in ROLES:
+            check.word(self, "role", ROLES)
         parts: object = self.parts
         if isinstance(parts, str):
             raise TypeError("Message.parts: expected parts, got a string; use Message.user(text)")
@@ -176,15 +178,11 @@ class Request:
         check.values(self, "stop", str)
         for name, cls in _NESTED:
             check.maybe_value(self, name, cls)
-        for name in _BOOLS:
-            check.maybe_bool(self, name)
-        for name in _INTS:
-            check.maybe_int(self, name)
-        for name in _NUMBERS:
-            check.maybe_number(self, name)
-        for name in _TEXTS:
-            check.maybe_text(self, name)
-        check.maybe_json_object(self, "metadata")
+        for names, held, nothing, examine in _OPTIONAL:
+            # Most of these are said in few requests: one look at all of a kind, then at each.
+            if held(self) != nothing:
+                for name in names:
+                    examine(self, name)
         check.json_object(self, "extensions")
         opaque_field(self)
 
@@ -195,16 +193,30 @@ _NESTED: tuple[tuple[str, type], ...] = (
     ("output", OutputFormat),
     ("cache", CacheMark),
 )
-_BOOLS = ("stream", "include_usage", "logprobs", "store")
-_INTS = ("max_tokens", "top_k", "seed", "n", "top_logprobs")
-_NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-_TEXTS = (
-    "verbosity",
-    "cache_key",
-    "cache_retention",
-    "user",
-    "service_tier",
-    "previous_response_id",
+_CHECKS: tuple[tuple[Callable[[Any, str], None], tuple[str, ...]], ...] = (
+    (check.maybe_bool, ("stream", "include_usage", "logprobs", "store")),
+    (check.maybe_int, ("max_tokens", "top_k", "seed", "n", "top_logprobs")),
+    (
+        check.maybe_number,
+        ("temperature", "top_p", "frequency_penalty", "presence_penalty"),
+    ),
+    (
+        check.maybe_text,
+        (
+            "verbosity",
+            "cache_key",
+            "cache_retention",
+            "user",
+            "service_tier",
+            "previous_response_id",
+        ),
+    ),
+    (check.maybe_json_object, ("metadata",)),
+)
+#: Names, what a request holds of them, that of one that says none of them, and their check.
+_OPTIONAL = tuple(
+    (names, attrgetter(*names), (None,) * len(names) if len(names) > 1 else None, examine)
+    for examine, names in _CHECKS
 )
 
 

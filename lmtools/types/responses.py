@@ -47,7 +47,8 @@ class Usage:
 
     def __post_init__(self) -> None:
         for name in USAGE_COUNTS:
-            check.maybe_int(self, name, 0)
+            if getattr(self, name) is not None:
+                check.maybe_int(self, name, 0)
         opaque_field(self)
 
     def updated(self, later: Usage) -> Usage:
