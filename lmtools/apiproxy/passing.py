@@ -8,6 +8,7 @@ for an end that is none.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..client import FINISH_S, Call
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
@@ -45,6 +46,12 @@ def _sent_headers(headers: Headers, passage: Passage) -> Headers:
 # Exchanges
 
 
+@lru_cache(maxsize=64)
+def _heard_request(model: str, stream: bool) -> Request:
+    """Return all that a decoder which only listens has to know."""
+    return Request(model, (), stream=stream or None, include_usage=True)
+
+
 @dataclass(slots=True)
 class _Asked:
     """One exchange: who asked, what goes on, and how the provider is called."""
@@ -73,8 +80,7 @@ def serve(http: Exchange, codec: Codec, entry: ExchangeEntry, back: Back, passin
     entry.model, entry.stream = passing.model, passing.stream
     if passing.sent_model != passing.model:
         entry.upstream_model = passing.sent_model
-    # All that a decoder which only listens has to know.
-    request = Request(passing.sent_model, (), stream=passing.stream or None, include_usage=True)
+    request = _heard_request(passing.sent_model, passing.stream)
     headers = _sent_headers(http.request.headers, passing.passage)
     call = back.lm.forward(passing.body, request, passing.target, headers)
     asked = _Asked(http, codec, entry, back, passing, call)
@@ -189,8 +195,12 @@ def _listen_to_whole(asked: _Asked, body: bytes) -> None:
     Raises the error that an answer with status 200 may be, or ProtocolError for one that is none of
     the dialect's: its reader would fail over it without a word.
     """
-    response = asked.back.lm.parse(asked.call, body)
-    exchange.note_response(asked.entry, response)
+    lm, entry = asked.back.lm, asked.entry
+    heard = asked.passing.passage.hear(lm.read_json(body))
+    if heard is None:
+        exchange.note_response(entry, lm.parse(asked.call, body))
+    else:
+        entry.upstream_id, entry.input_tokens, entry.output_tokens = heard
 
 
 def _log_deafness(asked: _Asked, error: Exception) -> None:

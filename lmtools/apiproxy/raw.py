@@ -19,7 +19,7 @@ from ..codecs.passage import Passage, passage_named
 from ..codecs.splice import Edit, Member, members, splice
 from ..codecs.text import dumps
 from ..errors import ProtocolError
-from ..providers import Backend, as_sent
+from ..providers import Backend
 from ..providers.remedies import Remedy, renamed, touches
 from ..types import Json, JsonObject
 
@@ -98,7 +98,7 @@ def look(
     if not isinstance(model, str) or not model:
         return Left(Reason.NO_MODEL, values)
     sent_model = sent_as(model)
-    target = as_sent(backend.target(sent_model))
+    target = backend.target_as_sent(sent_model)
     if target.dialect != dialect:
         return Left(Reason.OTHER_DIALECT, values)
     passage = passage_named(dialect)
