@@ -318,7 +318,9 @@ def report_opaque(part: Part, path: str, losses: Losses, carried: tuple[Opaque, 
             continue
         if item.dialect != NAME and (item.origin is not None or item.kind in _STATE_KINDS):
             reason = f"{item.kind} belongs to {item.dialect}"
-            losses += [Loss(f"{path}.{key}", "dropped", reason) for key in item.data]
+            # An empty signature is the place of one, and signs nothing.
+            said = [key for key, value in item.data.items() if value != ""]
+            losses += [Loss(f"{path}.{key}", "dropped", reason) for key in said]
     report_foreign(part.opaque, NAME, path, losses)
 
 

@@ -142,7 +142,9 @@ class Decoder:
             return self._error(chunk)
         try:
             events = self._chunk(chunk)
-            self._repeats.learn(frame, events)
+            if DETAILS not in data:
+                # Reasoning state comes in fragments, of which two alike are two.
+                self._repeats.learn(frame, events)
             return events
         except (RequestError, ProtocolError, TypeError, ValueError) as error:
             return self._fail(StreamError("protocol", f"malformed chunk: {error}"))
@@ -371,7 +373,11 @@ class Decoder:
         """Return the state that came since the last, before what follows its reasoning."""
         details, self._details = self._details, []
         state = details_state(details, self._origin or "")
-        return ThinkingDelta(self._part("thinking"), "", (state,))
+        part = self._part("thinking")
+        # Reasoning that comes after it is another thought, with a state of its own.
+        del self._parts["thinking"]
+        self._named_reasoning = False
+        return ThinkingDelta(part, "", (state,))
 
     def _content_list(self, content: Json, events: list[Event]) -> None:
         """Mistral and others stream ``content`` as a list of parts."""

@@ -175,7 +175,7 @@ class Encoder:
         if path is None:
             path = self._paths[kind, part] = f"message.parts[{self._places}]"
             self._places += 1
-            if kind in self._kinds and kind != "tool_call":
+            if kind in self._kinds and kind not in ("tool_call", "thinking"):
                 self._lose(path, "substituted", f"Chat has one {kind}; joined")
             self._kinds.add(kind)
         return path
@@ -271,7 +271,10 @@ class Encoder:
             self._reasoning = name
         if not event.text and not event.wire:
             return []
-        text = f"\n{event.text}" if begins and self._has_thought else event.text
+        text = event.text
+        if begins and self._has_thought:
+            self._lose(path, "substituted", "Chat has one thinking; joined")
+            text = f"\n{text}"
         self._has_thought = self._has_thought or begins
         return [self._chunk({self._reasoning: text} if text else {}, _held(event))]
 
