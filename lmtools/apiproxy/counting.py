@@ -24,7 +24,7 @@ from ..providers.estimate import scaled, smoothed
 
 __all__ = ["TokenCounts", "body_key"]
 
-#: Models whose ratios are kept, and counts that are.
+#: Models of which something is known, and counts that are kept.
 MAX_MODELS = 256
 MAX_COUNTS = 512
 #: Seconds that a count is kept: as long as a client goes on asking for the same.
@@ -40,12 +40,15 @@ LEAST = 100
 
 
 @dataclass(slots=True)
-class _Ratio:
-    """True tokens for each estimated one; None before the first answer."""
+class _Model:
+    """What is known of a model: true tokens for each estimated one (None before the first answer),
+    how many answers said so, and until when its server is not asked, having no counts of it.
+    """
 
-    value: float | None = None
+    ratio: float | None = None
     answers: int = 0
-    is_asked: bool = False
+    is_estimated: bool = False
+    unable_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class TokenCounts:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._ratios: OrderedDict[str, _Ratio] = OrderedDict()
+        self._models: OrderedDict[str, _Model] = OrderedDict()
         self._counts: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
         self._asked: dict[bytes, _Question] = {}
 
@@ -71,36 +74,46 @@ class TokenCounts:
 
     def scale(self, model: str, estimated: int) -> int:
         """Return an estimate as what earlier answers of the model make of it."""
-        ratio = self._ratios.get(model)
-        return estimated if ratio is None else scaled(estimated, ratio.value)
+        known = self._models.get(model)
+        return estimated if known is None else scaled(estimated, known.ratio)
 
     def wants(self, model: str) -> bool:
         """Tell whether answers of a model shall teach: clients asked for estimates of it."""
-        ratio = self._ratios.get(model)
-        return ratio is not None and ratio.is_asked and ratio.answers < ENOUGH
+        known = self._models.get(model)
+        return known is not None and known.is_estimated and known.answers < ENOUGH
 
     def want(self, model: str) -> None:
         """Note that a client was given an estimate."""
         with self._lock:
-            self._ratio(model).is_asked = True
+            self._model(model).is_estimated = True
 
     def learn(self, model: str, estimated: int, tokens: int | None) -> None:
         """Take note of how many tokens a request really held; None teaches nothing."""
         if tokens is None or tokens < LEAST or estimated < LEAST:
             return
         with self._lock:
-            ratio = self._ratio(model)
-            ratio.value = smoothed(ratio.value, tokens / estimated)
-            ratio.answers += 1
+            known = self._model(model)
+            known.ratio = smoothed(known.ratio, tokens / estimated)
+            known.answers += 1
 
-    def _ratio(self, model: str) -> _Ratio:
-        ratio = self._ratios.setdefault(model, _Ratio())
-        self._ratios.move_to_end(model)
-        if len(self._ratios) > MAX_MODELS:
-            self._ratios.popitem(last=False)
-        return ratio
+    def _model(self, model: str) -> _Model:
+        known = self._models.setdefault(model, _Model())
+        self._models.move_to_end(model)
+        if len(self._models) > MAX_MODELS:
+            self._models.popitem(last=False)
+        return known
 
     # Counts
+
+    def may_ask(self, model: str) -> bool:
+        """Tell whether a server may have counts of a model, for all that is known."""
+        known = self._models.get(model)
+        return known is None or self._now() >= known.unable_until
+
+    def give_up(self, model: str) -> None:
+        """Note that a server has no counts of a model, for a minute."""
+        with self._lock:
+            self._model(model).unable_until = self._now() + KEPT_S
 
     def count(self, key: bytes, ask: Callable[[], int]) -> int | None:
         """Return the provider's count of the body with that key, known or asked for (``ask``).

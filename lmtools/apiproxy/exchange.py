@@ -51,6 +51,8 @@ _CHANGES = frozenset({"dropped", "clamped", "substituted"})
 
 #: How the names of request headers begin that a codec may see; every other one stays here.
 PASSED_FAMILIES = ("anthropic-",)
+#: What servers answer that have no endpoint for counts, or none for the model.
+_NO_COUNTS = frozenset({404, 405, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,23 +366,32 @@ def count(asked: Asked, back: Back) -> int:
     sent = replace(asked.request, model=map_model(back.model_map, asked.request.model))
     asked.entry.model = asked.request.model
     estimated = estimate_tokens(asked.request)
+    tokens = _provider_count(asked, back, sent)
+    if tokens is None:
+        back.counts.want(sent.model)
+        return back.counts.scale(sent.model, estimated)
+    back.counts.learn(sent.model, estimated, tokens)
+    return tokens
+
+
+def _provider_count(asked: Asked, back: Back, sent: Request) -> int | None:
+    if not back.counts.may_ask(sent.model):
+        return None
     try:
-        tokens = back.counts.count(_count_key(asked), lambda: _ask_count(asked, back, sent))
+        return back.counts.count(_count_key(asked), lambda: _ask_count(asked, back, sent))
     except ConfigError:
-        tokens = None
+        # It counts nothing, by its row of the provider table.
+        return None
     except CancelledError:
         raise
     except LMError as error:
         if error.status in (400, 401, 403, 413):
             raise
-        tokens = None
+        if error.status in _NO_COUNTS:
+            back.counts.give_up(sent.model)
         known = asked.entry.request_id
         back.log.warning("count_tokens: estimated", request_id=known, error=error.code)
-    back.counts.learn(sent.model, estimated, tokens)
-    if tokens is not None:
-        return tokens
-    back.counts.want(sent.model)
-    return back.counts.scale(sent.model, estimated)
+        return None
 
 
 def _ask_count(asked: Asked, back: Back, sent: Request) -> int:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from lmtools.providers.estimate import estimate_text, estimate_tokens
+from lmtools.providers.estimate import estimate_text, estimate_tokens, scaled, smoothed
 from lmtools.types import (
     AudioPart,
     BinaryPart,
@@ -136,3 +136,19 @@ def test_system_messages_count_as_any_other():
     with_system = estimate_tokens(Request("m", (Message.system(WORDS), user)))
 
     assert 125 <= with_system - alone <= 140
+
+
+@pytest.mark.parametrize(
+    ("before", "observed", "after"),
+    [(None, 1.5, 1.5), (1.0, 1.4, 1.1), (2.0, 1.0, 1.75), (None, 99.0, 4.0), (None, 0.0, 0.25)],
+)
+def test_a_ratio_follows_its_answers_slowly_and_within_bounds(before, observed, after):
+    assert smoothed(before, observed) == pytest.approx(after)
+
+
+@pytest.mark.parametrize(
+    ("estimated", "ratio", "tokens"),
+    [(100, None, 100), (100, 1.25, 125), (1, 0.25, 1), (0, 3.0, 0), (3, 0.5, 2)],
+)
+def test_an_estimate_is_scaled_and_never_to_nothing(estimated, ratio, tokens):
+    assert scaled(estimated, ratio) == tokens
