@@ -13,7 +13,7 @@ from functools import lru_cache
 from ..client import FINISH_S, Call
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
 from ..codecs.error_headers import retry_after_value
-from ..codecs.passage import EventBytes, Passage, Renamer, rename_answer
+from ..codecs.passage import EventBytes, Passage, Renamer, around, rename_answer
 from ..codecs.text import loads
 from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
 from ..providers.estimate import estimate_tokens
@@ -305,14 +305,13 @@ class _Stream:
 
     def _pass_on(self, block: bytes) -> bool:
         """Send whole events on, or hold them; tell whether the answer is at its end."""
-        passage, mends = self._asked.passing.passage, self._ear.is_needed
+        mends = self._ear.is_needed
         if not self._opened:
             self._opened = True
-            if passage.is_odd(block):
+            if self._asked.passing.passage.is_odd(block):
                 self._mend()
                 mends = True
-        spared = self._said and not mends and passage.is_plain(block)
-        heard = [] if spared else self._ear.hear(block)
+        heard = self._ear.hear(block) if mends else self._hear_around(block)
         last = heard[-1] if heard else None
         self._note_content(heard)
         shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))
@@ -335,6 +334,21 @@ class _Stream:
         if shown:
             self._flush()
         return False
+
+    def _hear_around(self, block: bytes) -> list[Event]:
+        """Return what whole events say, those aside that only go on with what was heard to begin.
+
+        Such a run is most of a stream, and stands between its first events and its last.
+        """
+        is_plain = self._asked.passing.passage.is_plain
+        if self._said and is_plain(block):
+            return []
+        head, middle, tail = around(block)
+        if not is_plain(middle):
+            return self._ear.hear(block)
+        heard = self._ear.hear(head)
+        said = self._said or any(map(exchange.is_content, heard))
+        return heard + self._ear.hear(tail if said else middle + tail)
 
     def _note_content(self, heard: list[Event]) -> None:
         if not self._said:

@@ -16,7 +16,7 @@ from .hearing import Heard, hear_completion, hear_message
 from .splice import Edit, find, members, splice
 from .text import dumps
 
-__all__ = ["EventBytes", "Passage", "Renamer", "passage_named", "rename_answer"]
+__all__ = ["EventBytes", "Passage", "Renamer", "around", "passage_named", "rename_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,26 @@ class EventBytes:
         self._rest.clear()
         data = b"\n".join(_DATA.findall(rest))
         return rest + b"\n\n" if _is_whole(data) else b""
+
+
+# A stream opens and ends with about as many events: names, empty parts and pings; reasons, counts
+# and marks.
+_ENDS = 6
+
+
+def around(block: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return whole events as the first ones, those between, and the last ones.
+
+    There are none between where they are few, or where their lines do not end with LF.
+    """
+    start, stop = 0, len(block) - 2
+    for _ in range(_ENDS):
+        start = block.find(b"\n\n", start) + 2
+        stop = block.rfind(b"\n\n", 0, stop)
+        if start < 2 or stop < start:
+            return block, b"", b""
+    stop += 2
+    return block[:start], block[start:stop], block[stop:]
 
 
 def _last_boundary(data: bytearray, start: int) -> int:

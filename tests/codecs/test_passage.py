@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lmtools.codecs import DIALECTS, passage
-from lmtools.codecs.passage import EventBytes, Renamer, passage_named, rename_answer
+from lmtools.codecs.passage import EventBytes, Renamer, around, passage_named, rename_answer
 from lmtools.errors import ConfigError, ProtocolError
 
 START = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up","content":[]}}\n\n'
@@ -189,6 +189,18 @@ def test_an_event_is_plain_only_when_nothing_but_content_can_be_in_it(
     dialect: str, block: bytes, plain: bool
 ) -> None:
     assert passage_named(dialect).is_plain(block) is plain
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 12, 13, 14, 50])
+def test_the_middle_of_many_events_is_told_from_their_ends(count: int) -> None:
+    found = [b"data: %d\n\n" % number for number in range(count)]
+
+    parts = around(b"".join(found))
+
+    if count > 12:
+        assert parts == tuple(map(b"".join, (found[:6], found[6:-6], found[-6:])))
+    else:
+        assert parts == (b"".join(found), b"", b"")
 
 
 def test_the_streams_here_are_streams() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from lmtools.apiproxy import exchange, raw
+from lmtools.apiproxy import exchange, passing, raw
 from lmtools.apiproxy.options import ModelRule
 from lmtools.codecs import codec_named
 from lmtools.flags.provider import ProviderChoice
+from lmtools.sse import SSEDecoder, SSEEvent
 from tests import corpus
 from tests.fakes.anthropic_api import FakeAnthropic
 from tests.fakes.base import FakeAPI
@@ -457,6 +458,39 @@ def test_a_decoder_that_fails_does_not_touch_the_stream(
 
     assert answered.raw == STREAMS[dialect]
     assert "passed unread" in log
+
+
+def long_stream(dialect: str, count: int) -> bytes:
+    """Return the dialect's stream with its second piece of text ``count`` times."""
+    pieces = STREAMS[dialect].split(b"\n\n")
+    piece = next(event for event in pieces if b" there" in event) + b"\n\n"
+    return STREAMS[dialect].replace(piece, piece * count)
+
+
+@both
+@pytest.mark.parametrize("size", [None, 1000])
+def test_of_a_long_stream_only_the_beginning_and_the_end_are_decoded(
+    dialect: str, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log knows as much, and the client gets every byte."""
+    frames: list[Any] = []
+
+    class Counts(SSEDecoder):
+        def feed(self, chunk: bytes) -> list[SSEEvent]:
+            found = super().feed(chunk)
+            frames.extend(found)
+            return found
+
+    monkeypatch.setattr(passing, "SSEDecoder", Counts)
+    stream = long_stream(dialect, 100)
+    with exact(dialect, stream_of(dialect, stream, size=size)) as (_, proxy):
+        answered = proxy.post(PATHS[dialect], asking(True))
+        proxy.server.close(WAIT_S)
+        log = proxy.log.getvalue()
+
+    assert answered.raw == stream
+    assert "input_tokens=11 output_tokens=7" in log
+    assert 4 < len(frames) < 30
 
 
 @both
