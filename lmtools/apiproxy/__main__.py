@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 
 from ..errors import ConfigError
 from ..flags import InfoRequested, UsageError
+from ..transport import split_url
+from ..transport.proxies import from_environment
 from .options import Options, parse
 from .service import DRAIN_S, Server
 
@@ -87,12 +89,25 @@ def _catch_signals() -> threading.Event:
 def _announce(server: Server) -> None:
     """Say where the proxy listens, and how clients find it."""
     url, provider = server.url, server.options.provider.name
-    lines = (
+    lines = [
         f"apiproxy: serving {provider} on {url}",
         f"  ANTHROPIC_BASE_URL={url}   (Claude Code, Anthropic SDKs)",
         f"  OPENAI_BASE_URL={url}/v1   (OpenAI SDKs)",
-    )
+    ]
+    if (hint := _proxy_hint(url, os.environ)) is not None:
+        lines.append(hint)
     _say("\n".join(lines))
+
+
+def _proxy_hint(url: str, environ: Mapping[str, str]) -> str | None:
+    """Return what clients have to set where the environment sends them elsewhere, None if nothing.
+
+    Node, Bun and curl ask the proxy of the environment for 127.0.0.1 too, and get its 503.
+    """
+    origin = split_url(url)[0]
+    if not from_environment(environ).is_asked_by_others(origin):
+        return None
+    return f"  NO_PROXY={origin.host}   (a proxy is set here, and most clients would ask it)"
 
 
 if __name__ == "__main__":

@@ -50,6 +50,11 @@ class Proxies:
             return None
         return _parse(url, f"{scheme}_proxy")
 
+    def is_asked_by_others(self, origin: Origin) -> bool:
+        """Tell whether programs that do not spare loopback addresses ask a proxy for an origin."""
+        url = self.urls.get(origin.scheme) or self.urls.get("all")
+        return bool(url) and not _is_exempt(origin, self.exempt)
+
 
 def from_environment(environ: Mapping[str, str], platform: str = sys.platform) -> Proxies:
     urls = {}
