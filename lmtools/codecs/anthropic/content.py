@@ -33,6 +33,7 @@ from ..fields import Fields, wrong
 from ..seal import open as open_seal
 from .media import parse_source
 from .spelling import NAME, REDACTED, SIGNATURE, Reading, parse_cache, take_empty
+from .usual import parse_usual
 
 TEXT_KEYS = ("type", "text", "citations", "cache_control")
 THINKING_KEYS = ("type", "thinking", "signature", "cache_control")
@@ -68,7 +69,11 @@ def parse_content(value: Json, path: str, reading: Reading) -> tuple[list[Part],
 def parse_blocks(blocks: list[Json], path: str, reading: Reading) -> list[Part]:
     parts: list[Part] = []
     for i, block in enumerate(blocks):
-        parts.extend(parse_block(block, f"{path}[{i}]", reading))
+        usual = parse_usual(block, reading) if block.__class__ is dict else None
+        if usual is not None:
+            parts.append(usual)
+        else:
+            parts.extend(parse_block(block, f"{path}[{i}]", reading))
     return parts
 
 

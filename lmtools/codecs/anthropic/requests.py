@@ -50,6 +50,8 @@ _BODY_KEYS = (
 #: Headers that carry meaning: versions, betas, and whatever a later release says in the same way.
 _HEADERS = "anthropic-"
 _ROLES = ("user", "assistant", "system")
+_USUAL_KEYS = ("role", "content")
+_USUAL_ROLES = ("user", "assistant")
 
 #: Sent when neither the request nor the target has a limit; every Claude model takes it.
 DEFAULT_MAX_TOKENS = 4096
@@ -146,6 +148,11 @@ def _parse_messages(body: Fields, has_system: bool) -> list[Message]:
 
 
 def _parse_message(value: Json, path: str, is_leading: bool) -> Message:
+    if value.__class__ is dict and tuple(value) == _USUAL_KEYS and value["role"] in _USUAL_ROLES:
+        # As nearly all are: nothing is left over, and the role is what it says.
+        parts, notes = parse_content(value["content"], f"{path}.content", REQUEST)
+        opaque = (Opaque(NAME, "message", notes),) if notes else ()
+        return Message(value["role"], tuple(parts), opaque=opaque)
     fields = Fields(value, path)
     word = fields.required_text("role")
     role = word if word in _ROLES else "user"
