@@ -23,6 +23,12 @@ class Place(NamedTuple):
 FIRST = Place(0, 0)
 
 
+def after(place: Place, part: Part) -> Place:
+    """Return the place behind a part that stands at ``place``."""
+    length = len(part.text) if isinstance(part, TextPart) else 0
+    return Place(place.characters + length, place.calls + isinstance(part, ToolCallPart))
+
+
 def put_back(
     parts: Sequence[Part], thoughts: Iterable[tuple[Place, ThinkingPart]]
 ) -> tuple[Part, ...]:
@@ -37,7 +43,8 @@ def put_back(
     characters = calls = 0
     for i, part in enumerate(parts):
         is_call, is_text = isinstance(part, ToolCallPart), isinstance(part, TextPart)
-        end = characters + len(part.text) if isinstance(part, TextPart) else characters
+        begin, text = characters, part.text if isinstance(part, TextPart) else ""
+        end = begin + len(text)
         can_cut = is_text and _is_plain(part, parts[i + 1 : i + 2])
         while waiting and not isinstance(part, CitationPart):
             place, thought = waiting[-1]
@@ -45,12 +52,11 @@ def put_back(
             if place.calls > calls or not is_due:
                 break
             if can_cut and place.characters > characters:
-                before, part = _cut(part, place.characters - characters)
-                out.append(before)
+                out.append(TextPart(text[characters - begin : place.characters - begin]))
                 characters = place.characters
             out.append(thought)
             waiting.pop()
-        out.append(part)
+        out.append(TextPart(text[characters - begin :]) if characters > begin else part)
         characters, calls = end, calls + is_call
     return (*out, *(thought for _, thought in reversed(waiting)))
 
@@ -59,8 +65,3 @@ def _is_plain(part: Part, following: Sequence[Part]) -> bool:
     """Tell whether a text is no more than its words, which nobody counts places in."""
     is_cited = any(isinstance(after, CitationPart) for after in following)
     return part.cache is None and not part.opaque and not is_cited
-
-
-def _cut(part: Part, at: int) -> tuple[Part, Part]:
-    assert isinstance(part, TextPart)
-    return TextPart(part.text[:at]), TextPart(part.text[at:])

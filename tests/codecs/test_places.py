@@ -87,3 +87,13 @@ def test_the_words_and_calls_stay_the_same_wherever_a_thought_is_put() -> None:
             assert sum(isinstance(part, ThinkingPart) for part in found) == 1
             assert all(part.text for part in found if isinstance(part, TextPart))
     assert FIRST == (0, 0)
+
+
+def test_many_thoughts_in_one_long_text_are_all_put_back() -> None:
+    """Places are a client's word, and may be many: each cut copies no more than its own words."""
+    count = 20_000
+    thoughts = [(Place(i * 10, 0), ThinkingPart("")) for i in range(count)]
+    found = put_back([TextPart("x" * count * 10)], thoughts)
+
+    assert len(found) == count * 2
+    assert {len(part.text) for part in found if isinstance(part, TextPart)} == {10}

@@ -30,7 +30,7 @@ from ..base import Loss, Losses, Rendered, Stamp, Target
 from ..custom_tools import custom_tools
 from ..fields import Fields, report_foreign
 from ..names import WireNames, wire_names
-from ..places import Place
+from ..places import FIRST, after
 from .assistant import (
     AUDIO,
     Minting,
@@ -291,6 +291,8 @@ class _AnswerRenderer:
         self._out: JsonObject = {}
         self._content: list[JsonObject] = []
         self._spans = text_spans(response.message.parts)
+        #: What of the answer's text and calls stands before the part at hand.
+        self._place = FIRST
 
     def _lose(self, path: str, action: str, reason: str) -> None:
         self._losses.append(Loss(path, action, reason))
@@ -304,6 +306,7 @@ class _AnswerRenderer:
             self._lose("message.name", "dropped", "an answer has no name")
         for i, part in enumerate(message.parts):
             self._part(part, i, f"message.parts[{i}]")
+            self._place = after(self._place, part)
         spelling = ANSWER.note(message.opaque, "content")
         if spelling == "list" or not self._joinable():
             spelled_content(self._out, self._content, "list", "null")
@@ -322,7 +325,7 @@ class _AnswerRenderer:
         out = self._out
         match part:
             case ThinkingPart():
-                self._thinking(part, index, path)
+                self._thinking(part, path)
             case TextPart():
                 self._text(part, path)
             case CitationPart():
@@ -347,21 +350,14 @@ class _AnswerRenderer:
         if part.cache is not None:
             self._lose(f"{path}.cache", "dropped", "an answer has no cache marks")
 
-    def _place(self, index: int) -> Place:
-        """Return where a part stands among the texts and calls of the answer."""
-        before = self._message.parts[:index]
-        texts = (part.text for part in before if isinstance(part, TextPart))
-        calls = (part for part in before if isinstance(part, ToolCallPart))
-        return Place(sum(map(len, texts)), len(tuple(calls)))
-
-    def _thinking(self, part: ThinkingPart, index: int, path: str) -> None:
+    def _thinking(self, part: ThinkingPart, path: str) -> None:
         carried = foreign_state(part.opaque)
         own = own_details(part.opaque)
         if own is not None:
             self._out.setdefault("reasoning_details", []).extend(own.data["details"])
         for state in carried:
             details = self._out.setdefault("reasoning_details", [])
-            details.append(sealed_detail(part.text, state, len(details), self._place(index)))
+            details.append(sealed_detail(part.text, state, len(details), self._place))
         if not part.text:
             if not carried and own is None:
                 self._lose(path, "dropped", "Chat has no hidden reasoning")

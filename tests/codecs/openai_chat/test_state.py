@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lmtools.codecs import anthropic, openai_chat
+from lmtools.codecs import anthropic, openai_chat, seal
 from lmtools.codecs.base import Incoming, Stamp, Target
 from lmtools.sse import SSEEvent
 from lmtools.types import (
@@ -304,3 +304,14 @@ def test_reasoning_after_a_state_is_a_thought_of_its_own() -> None:
 
     assert [part.text for part in thoughts] == ["I think", "again"]
     assert sent_back(response)[0]["reasoning_details"] == [A, B]
+
+
+def test_entries_of_the_clients_own_stay_beside_those_that_were_sealed_for_it() -> None:
+    sealed = Opaque("anthropic", "signature", {"signature": "c2ln"}, "an owner")
+    entry = {"type": "reasoning.text", "text": "I think", "signature": seal.seal(sealed)}
+    message = {"role": "assistant", "content": "x", "reasoning_details": [7, entry, A]}
+    request = openai_chat.parse_request(Incoming({"model": "m", "messages": [message]}))
+    rendered = openai_chat.render_request(request, OWN)
+
+    assert request.messages[0].parts == (ThinkingPart("I think", opaque=(sealed,)), TextPart("x"))
+    assert rendered.body["messages"][0] == {**message, "reasoning_details": [7, A]}
