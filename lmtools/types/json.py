@@ -11,6 +11,7 @@ small objects of a stream.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
@@ -47,10 +48,28 @@ scan_strictly = json.JSONDecoder(  # type: ignore[attr-defined]
 #: Reads the string that begins before a place, with control characters let in: (text, index after
 #: the opening quote, False) -> (value, index after the closing one). Raises ValueError.
 scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 #: The JSON string of a text, without the care for lone surrogates that ``dumps`` takes.
 quote = json.encoder.encode_basestring
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
+_make_iterencode = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+
+
+def _kept_encode() -> Callable[[Json], str]:
+    """Return ``_encoder.encode`` without what it makes anew at each call.
+
+    It notes no containers to find one that holds itself: such a one is nested too deeply.
+    """
+    if _make_iterencode is None:
+        return _encoder.encode
+    write = json.encoder.encode_basestring
+    iterencode = _make_iterencode(
+        None, _encoder.default, write, None, ":", ",", False, False, False
+    )
+    return lambda value: "".join(iterencode(value, 0))
+
+
+_encode = _kept_encode()
 _WHITESPACE = " \t\n\r"
 
 

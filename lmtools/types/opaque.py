@@ -10,7 +10,6 @@ from .check import json_object, maybe_text, text
 from .json import JsonObject
 from .value import value_class
 
-
 _USUAL = (str, str, dict, None)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from lmtools.codecs.text import dumps, loads, quoted_between
 from lmtools.errors import ProtocolError, RequestError
+from lmtools.types import json as text_of_json
 
 SAME: list[tuple[Any, str]] = [
     (None, "null"),
@@ -94,3 +95,29 @@ def test_what_json_cannot_say_is_not_written(value: float) -> None:
 )
 def test_a_text_between_two_pieces_of_json_is_written_as_everywhere(text: str) -> None:
     assert quoted_between('{"text":', text, "}") == dumps({"text": text}).encode()
+
+
+def test_a_value_that_holds_itself_is_refused_and_not_written_for_ever() -> None:
+    value: list[Any] = []
+    value.append({"value": value})
+    with pytest.raises(RequestError, match="nested too deeply"):
+        dumps(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": float("-inf")}])
+def test_what_json_has_no_number_for_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dumps(value)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", {"a": object()}, {(1, 2): 3}])
+def test_what_is_not_json_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError):
+        dumps(value)
+
+
+def test_without_the_c_encoder_the_text_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_of_json, "_make_iterencode", None)
+    encode = text_of_json._kept_encode()
+    for value, text in SAME:
+        assert encode(value) == text
