@@ -176,7 +176,9 @@ def report_foreign(
     losses: Losses,
     skip: frozenset[str] = frozenset(),
 ) -> None:
-    """Record a loss for every key that another dialect owns, nulls aside (they say nothing).
+    """Record a loss for every key that another dialect owns.
+
+    Nulls and empty lists say nothing: OpenAI's SDK hands messages back with ``annotations: []``.
 
     ``skip`` names kinds that the caller accounts for itself (signatures, sealed carriers).
     """
@@ -184,7 +186,7 @@ def report_foreign(
         if item.dialect == dialect or item.kind in skip:
             continue
         for key, value in item.data.get("rest", {}).items():
-            if value is not None:
+            if value is not None and value != []:
                 where = f"{path}.{key}" if path else key
                 losses.append(
                     Loss(

@@ -79,6 +79,7 @@ class Encoder:
         self._is_started = False
         self._is_ended = False
         self._first_usage = Usage()
+        self._first_tier: str | None = None
         self._seen: set[tuple[str, ...]] = set()
         self._known_wire: tuple[Opaque, ...] = ()
         self._skipped: set[int] = set()
@@ -127,7 +128,7 @@ class Encoder:
             self._once(("start",), "start", "dropped", "a stream has one start")
             return b""
         self._is_started = True
-        self._first_usage = event.usage
+        self._first_usage, self._first_tier = event.usage, event.service_tier
         out = message_head(event.id, self._stamp)
         out |= {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
         if "usage" not in data_of(event.opaque, "message").get("absent", ()):
@@ -218,7 +219,13 @@ class Encoder:
             # What the end leaves open, the start said.
             known = {n: getattr(before, n) for n in CARRIED_COUNTS if getattr(usage, n) is None}
             usage = replace(usage, **known)
-        return render_usage(usage, event.service_tier, self._stamp.input_tokens, self._to, before)
+        tier = event.service_tier
+        if tier is not None and not data_of(event.opaque, "end").get("tier"):
+            # The API names the tier at the start alone, and its SDK knows no such key here.
+            if tier != self._first_tier:
+                self._to.drop("service_tier", "the end of a stream names no tier")
+            tier = None
+        return render_usage(usage, tier, self._stamp.input_tokens, self._to, before)
 
     def _error(self, event: StreamError) -> bytes:
         self._is_ended = True

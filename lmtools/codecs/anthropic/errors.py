@@ -91,7 +91,8 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
     if body.__class__ is not dict or (body.get("type") != "error" and not body.get("error")):
         return None
     fields = Fields(body, "")
-    notes = None if "request_id" in body else {"absent": ["request_id"]}
+    # Where no header says the id either, who sends the error on may add their own.
+    notes = {"absent": ["request_id"]} if "request_id" not in body and request_id(headers) else None
     if fields.rest.get("type") == "error":
         del fields.rest["type"]
     word, message, detail = _error_object(fields)

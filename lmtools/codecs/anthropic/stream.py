@@ -407,6 +407,8 @@ class Decoder:
             usage, tier = parse_usage(counts, "usage")
             whole = add_cached(usage.input_tokens, usage, self._first_usage)
             usage = replace(usage, input_tokens=whole)
+            if tier is not None:
+                stop_note |= {"tier": True}
         end = End(
             finish,
             usage,

@@ -35,7 +35,16 @@ from lmtools.types import (
     ToolsPart,
     Usage,
 )
-from tests.codecs.anthropic.wire import ASK, STAMP, decode, encode, read
+from tests.codecs.anthropic.wire import (
+    ASK,
+    STAMP,
+    decode,
+    encode,
+    end_frames,
+    frame,
+    read,
+    start_frame,
+)
 
 FOREIGN = Opaque("other", "chunk", {"rest": {"fingerprint": "x"}})
 SIGNED = Opaque("anthropic", "signature", {"signature": "s"})
@@ -440,3 +449,32 @@ def test_a_call_that_goes_on_after_it_was_complete_is_a_loss():
     late = [ToolCallDelta(0, "{}", "c", "f"), TextDelta(1, "x"), ToolCallDelta(0, "{}")]
 
     assert ("message.parts", "dropped") in blocks(*late)[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said", "losses"),
+    [
+        ("standard", "standard", "standard", []),
+        (None, "priority", None, [("service_tier", "dropped")]),
+    ],
+)
+def test_the_tier_stands_at_the_start_alone(first, last, said, losses):
+    """Chat names it in every chunk; the SDK's usage of a ``message_delta`` has no such key."""
+    start = Start("id", "m", usage=COUNTED, service_tier=first)
+
+    bodies, found = encode([start, TextDelta(0, "a"), End("stop", COUNTED, service_tier=last)])
+
+    assert bodies[0]["message"]["usage"].get("service_tier") == said
+    assert "service_tier" not in bodies[-2]["usage"]
+    assert found == losses
+
+
+def test_a_tier_that_this_dialect_named_at_the_end_stays_there():
+    end = end_frames()
+    delta = json.loads(end[0].data)
+    delta["usage"]["service_tier"] = "standard"
+
+    bodies, losses = encode(decode([start_frame(), frame(delta), end[1]]))
+
+    assert bodies[-2] == delta
+    assert losses == []

@@ -8,7 +8,7 @@ from lmtools.codecs import anthropic
 from lmtools.codecs.anthropic.errors import ERROR_TYPES, parse_error_event, render_error_event
 from lmtools.codecs.text import dumps
 from lmtools.errors import CODES, ApiError, ContextLengthError, api_error, class_for_code
-from lmtools.types import Opaque, StreamError
+from lmtools.types import Opaque, StreamError, to_exception
 from tests.codecs.anthropic.wire import plant
 
 
@@ -220,3 +220,11 @@ def test_an_error_that_the_gateway_wrapped_into_text_is_read():
     assert error.provider_code == "invalid_request_error"
     assert error.request_id == "req_vrtx_1"
     assert error.code == "invalid_request"
+
+
+def test_an_error_whose_id_nobody_said_may_get_one_from_who_sends_it_on():
+    """A stream's error event has no id; the answer that it becomes before the first word has ours."""
+    error = to_exception(parse_error_event(json.loads(error_bytes("overloaded_error"))))
+    error.request_id = "req_ours"
+
+    assert anthropic.render_error(error).body["request_id"] == "req_ours"

@@ -185,6 +185,15 @@ def test_thinking_goes_back_only_where_the_server_takes_it_and_never_as_text():
     assert losses == [("messages[0].parts[0].signature", "dropped")]
 
 
+def test_an_empty_signature_is_none():
+    """Anthropic requires one, so its clients hand back what another server's reasoning got."""
+    unsigned = Opaque("anthropic", "signature", {"signature": ""})
+
+    turn = Message("assistant", (ThinkingPart("hm", opaque=(unsigned,)), TextPart("ok")))
+
+    assert render(turn, reasoning_field="reasoning_content")[1] == []
+
+
 def test_hidden_thinking_is_dropped_and_several_texts_are_joined():
     turn = Message("assistant", (ThinkingPart(""), ThinkingPart("a"), ThinkingPart("b")))
     messages, losses = render(turn, reasoning_field="reasoning")
@@ -275,7 +284,7 @@ def test_what_chat_has_no_place_for_is_named(part):
 
 
 def test_keys_of_other_dialects_are_named_at_their_place():
-    note = Opaque("anthropic", "text", {"rest": {"citations": [], "nothing": None}})
+    note = Opaque("anthropic", "text", {"rest": {"citations": ["c"], "empty": [], "nothing": None}})
     messages, losses = render(Message("user", (TextPart("x", opaque=(note,)),)))
     assert messages == [{"role": "user", "content": "x"}]
     assert losses == [("messages[0].parts[0].citations", "dropped")]
