@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from lmtools.secret import Secret
 from lmtools.transport import HttpRequest, MockResponse, MockTransport
 from tests.fakes.anthropic_api import FakeAnthropic
 from tests.fakes.proxy import Answered, Proxy, before, key_source, running
-from tests.fakes.scenario import THINKING_TOOL
+from tests.fakes.scenario import HELLO, THINKING_TOOL
 from tests.fakes.turns import blocks_of, message_of
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -371,3 +372,28 @@ def test_a_proxy_behind_a_proxy_gets_its_own_sealed_state_back(
     assert [block["type"] for block in sent] == ["thinking", "tool_use"]
     assert sent[0]["thinking"] == THINKING_TOOL.thought
     assert thinking["type"] == "enabled"
+
+
+@pytest.mark.parametrize("hands_back", [True, False], ids=["handed back", "remembered"])
+def test_p5_state_that_its_own_provider_refuses_is_left_out_and_asked_again_once(
+    hands_back: bool,
+) -> None:
+    """A signature may stop being valid, and neither client nor memory can know."""
+    with FakeAnthropic() as fake, before(fake, vendor=True) as proxy:
+        fake.play(replace(THINKING_TOOL, forge=True), HELLO, HELLO)
+        message = first_turn(proxy, False)
+        kept = message if hands_back else without_reasoning(message)
+        answers = [follow_up(proxy, kept), follow_up(proxy, kept)]
+        turns = [
+            next(m for m in asked.body["messages"] if m["role"] == "assistant")["content"]
+            for asked in fake.asked[1:]
+        ]
+        refused = len(fake.refused)
+
+    assert refused == 1
+    assert [[block["type"] for block in turn] for turn in turns] == [
+        ["thinking", "tool_use"],
+        ["tool_use"],
+        ["tool_use"],
+    ]
+    assert ["messages[1]" in a.headers["x-lmtools-loss"] for a in answers] == [True, True]
