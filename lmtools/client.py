@@ -129,12 +129,10 @@ class LM(Closing):
         request, target = treat(asked, target, remedies, ledger)
         request = _repaired(request, target, said_in, ledger)
         rendered = codec.render_request(request, target)
-        call = self._call("complete", request, codec, target, rendered)
-        losses = (*ledger.losses, *ledger.restate(call.losses, request))
-        stops, losses = enforce_stops(request, losses)
-        return replace(
-            call, losses=losses, stops=stops, asked=asked, said_in=said_in, remedies=remedies
-        )
+        http = self._rendered_http("complete", request, target, rendered)
+        losses = (*ledger.losses, *ledger.restate(rendered.losses, request))
+        stops, losses = enforce_stops(asked, losses)
+        return Call(http, request, target, codec, losses, stops, asked, said_in, remedies)
 
     def _target(self, request: Request, said_in: str | None) -> tuple[Codec, Target]:
         if said_in is None:
@@ -144,15 +142,14 @@ class LM(Closing):
             target = self.backend.target_as_sent(request.model)
         return codec_named(target.dialect), target
 
-    def _call(
-        self, operation: str, request: Request, codec: Codec, target: Target, rendered: Rendered
-    ) -> Call:
+    def _rendered_http(
+        self, operation: str, request: Request, target: Target, rendered: Rendered
+    ) -> HttpRequest:
         try:
             body = dumps(rendered.body).encode()
         except (TypeError, ValueError) as error:
             raise RequestError(f"the request is not JSON: {error}") from error
-        http = self._http(operation, request, target, rendered.path, rendered.headers, body)
-        return Call(http, request, target, codec, rendered.losses)
+        return self._http(operation, request, target, rendered.path, rendered.headers, body)
 
     def forward(self, body: bytes, request: Request, target: Target, headers: Headers) -> Call:
         """Return the call of a body that stands in the target's dialect already, as it is.
@@ -370,7 +367,8 @@ class LM(Closing):
         request, target = treat(request, target, self.taught(target, said_in), ledger)
         request = _repaired(request, target, said_in, ledger)
         rendered = counts.render_count_request(request, target)
-        call = self._call("count_tokens", request, codec, target, rendered)
+        http = self._rendered_http("count_tokens", request, target, rendered)
+        call = Call(http, request, target, codec, rendered.losses)
         with self.send(call, watch) as response:
             return counts.parse_count_response(self.read_json(response.read()))
 

@@ -107,9 +107,10 @@ def serve(asked: Asked, back: Back) -> None:
     """Answer one request for a completion, streamed or whole."""
     request, entry = asked.request, asked.entry
     entry.model, entry.stream = request.model, bool(request.stream)
-    sent = replace(request, model=map_model(back.model_map, request.model))
-    if sent.model != request.model:
-        entry.upstream_model = sent.model
+    sent, model = request, map_model(back.model_map, request.model)
+    if model != request.model:
+        sent = replace(request, model=model)
+        entry.upstream_model = model
     recall = _recall(asked, back, sent.model)
     if recall is not None:
         sent = recall.restore(sent)
@@ -140,7 +141,8 @@ def _recall(asked: Asked, back: Back, model: str) -> Recall | None:
 def _answer(asked: Asked, back: Back, call: Call, recall: Recall | None = None) -> None:
     request = asked.request
     # Response-side functions see the request as the client sent it.
-    call = replace(call, request=request)
+    if call.request is not request:
+        call = replace(call, request=request)
     model, estimated = call.target.model, estimate_tokens(request)
     stamp = Stamp(
         back.new_id(),

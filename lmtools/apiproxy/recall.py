@@ -38,6 +38,7 @@ from ..types import (
 
 Call = TypeVar("Call", ToolCallPart, ToolCallDelta)
 
+_NOTHING = Kept()
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
@@ -76,19 +77,21 @@ class Recall:
         return replace(request, messages=messages) if changed else request
 
     def _restored(self, message: Message) -> Message:
-        if message.role != "assistant":
+        if message.role != "assistant" or not any(map(_is_call, message.parts)):
             return message
         parts: list[Part] = []
         thoughts: list[tuple[Place, ThinkingPart]] = []
         calls = 0
         for part in message.parts:
             if isinstance(part, ToolCallPart):
-                kept = self._memory.recall(self._client, self._origin, part) or Kept()
+                kept = self._memory.recall(self._client, self._origin, part) or _NOTHING
                 thoughts += [(Place(at, calls), thought) for at, thought in kept.thoughts]
                 if kept.opaque and not self._owns(part.opaque):
                     part = replace(part, opaque=(*part.opaque, *kept.opaque))
                 calls += 1
             parts.append(part)
+        if not thoughts and all(map(_is, parts, message.parts)):
+            return message
         if any(isinstance(part, ThinkingPart) and self._owns(part.opaque) for part in parts):
             thoughts = []
         restored = put_back(_without_copy(parts, thoughts), thoughts)
@@ -112,6 +115,8 @@ class Recall:
             characters += len(part.text) if isinstance(part, TextPart) else 0
         losses = self._remember(zip(parts, places, strict=True))
         bare = tuple(_bare(part) if isinstance(part, ToolCallPart) else part for part in parts)
+        if all(map(_is, bare, parts)):
+            return response, losses
         return replace(response, message=replace(response.message, parts=bare)), losses
 
     # Streams
@@ -163,7 +168,7 @@ class Recall:
 
     def _remember_call(self, call: ToolCallPart, thoughts: list[tuple[int, ThinkingPart]]) -> bool:
         kept = Kept(tuple(thoughts), tuple(item for item in call.opaque if is_state(item)))
-        if kept == Kept():
+        if kept == _NOTHING:
             return True
         return self._memory.remember(self._client, self._origin, call, kept)
 
@@ -176,6 +181,10 @@ def _bare(call: Call) -> Call:
 
 def _is(one: Part, other: Part) -> bool:
     return one is other
+
+
+def _is_call(part: Part) -> bool:
+    return isinstance(part, ToolCallPart)
 
 
 def _without_copy(parts: list[Part], thoughts: list[tuple[Place, ThinkingPart]]) -> list[Part]:
