@@ -25,25 +25,26 @@ MAX_STOP_LENGTH = 1000
 def enforce_stops(
     request: Request, losses: tuple[Loss, ...]
 ) -> tuple[tuple[str, ...], tuple[Loss, ...]]:
-    """Return the strings to enforce for a rendered request, and its losses.
+    """Return the strings to enforce, and the losses of what was rendered of a request as asked.
 
-    All are enforced where the server was not told of all of them. The loss of ``stop`` becomes
-    ``emulated`` then.
+    All are enforced where the server was not told of all of them. The loss of ``stop``, or of one of
+    them, becomes ``emulated`` then.
     """
-    if not any(_is_lost(loss) for loss in losses):
+    lost = {"stop", *(f"stop[{i}]" for i, stop in enumerate(request.stop) if stop)}
+    if not any(_is_lost(loss, lost) for loss in losses):
         return (), losses
     stops = tuple(stop for stop in request.stop if stop)
     if not stops or len(stops) > MAX_STOPS or max(map(len, stops)) > MAX_STOP_LENGTH:
         return (), losses
     reason = "the answer is cut here at the first of them"
     return stops, tuple(
-        Loss(loss.path, "emulated", f"{loss.reason}; {reason}") if _is_lost(loss) else loss
+        Loss(loss.path, "emulated", f"{loss.reason}; {reason}") if _is_lost(loss, lost) else loss
         for loss in losses
     )
 
 
-def _is_lost(loss: Loss) -> bool:
-    return loss.path == "stop" and loss.action in ("dropped", "clamped")
+def _is_lost(loss: Loss, paths: set[str]) -> bool:
+    return loss.path in paths and loss.action in ("dropped", "clamped")
 
 
 class StopFilter:

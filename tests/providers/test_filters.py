@@ -282,3 +282,27 @@ def test_a_server_that_knows_stop_sequences_is_told_them():
 
     assert json.loads(call.http.body)["stop"] == ["END"]
     assert call.stops == ()
+
+
+def test_a_stop_sequence_that_the_server_refuses_is_enforced_here_beside_its_own():
+    """Anthropic refuses sequences of white space; the others it knows, and is told of them."""
+    body = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": "one\n\ntwo"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 3, "output_tokens": 2},
+    }
+    answer = MockResponse(200, json.dumps(body).encode(), {"content-type": "application/json"})
+    transport = MockTransport(lambda request: answer)
+    lm = LM("anthropic", api_key="k", transport=transport)
+    ask = Request("claude-sonnet-4-5", ASK.messages, max_tokens=9, stop=("END", "\n\n", ""))
+    response = lm.complete(ask)
+
+    assert (response.text, response.stop_sequence) == ("one", "\n\n")
+    assert json.loads(transport.requests[0].body)["stop_sequences"] == ["END"]
+    lost = [(loss.path, loss.action) for loss in lm.render(ask).losses]
+    assert lost == [("stop[1]", "emulated"), ("stop[2]", "dropped")]

@@ -191,10 +191,10 @@ def _read(value: Json, status: int | None, headers: Headers) -> ApiError | None:
     if isinstance(inner, str) and inner:
         return _read_text(inner, "error", value, status, headers)
     if isinstance(value.get("message"), str):
-        return _read_object(value, {"error": value}, status, headers)
+        return _read_object(value, {"error": value}, status, headers, own_form=False)
     detail = value.get("detail")
     if isinstance(detail, dict):
-        return _read_object(detail, {"error": detail}, status, headers)
+        return _read_object(detail, {"error": detail}, status, headers, own_form=False)
     if detail:
         message = detail if isinstance(detail, str) else _details(detail)
         return _read_text(message, "detail", value, status, headers)
@@ -207,7 +207,7 @@ def _read_text(
     """Read an error that is a text under ``key``, as if it stood in an error object."""
     inner = {"message": message[:_LONGEST_TEXT]}
     beside = {k: value for k, value in body.items() if k != key}
-    return _read_object(inner, {"error": inner, **beside}, status, headers)
+    return _read_object(inner, {"error": inner, **beside}, status, headers, own_form=False)
 
 
 def _details(detail: Json) -> str:
@@ -222,9 +222,17 @@ def _details(detail: Json) -> str:
 
 
 def _read_object(
-    inner: JsonObject, envelope: JsonObject, status: int | None, headers: Headers
+    inner: JsonObject,
+    envelope: JsonObject,
+    status: int | None,
+    headers: Headers,
+    *,
+    own_form: bool = True,
 ) -> ApiError:
-    """Read an error object and the body around it, which has OpenAI's form by now."""
+    """Read an error object and the body around it, which has OpenAI's form by now.
+
+    In a body of another form no key was left out on purpose: a client gets all of OpenAI's.
+    """
     message = inner.get("message")
     if not isinstance(message, str):
         message = dumps(inner)[:_LONGEST_TEXT]
@@ -237,8 +245,12 @@ def _read_object(
     words = tuple(_word(inner.get(key)) for key in ("code", "type", "status"))
     status = status if status is not None and status >= 400 else _status_in(inner) or status
     param = inner.get("param")
+    code = _code(words, status, message)
+    if not own_form:
+        word = _WORDS.get(code, ("server_error", None))[0]
+        inner = {"message": message, "type": word, "param": None, "code": None, **inner}
     return _error(
-        _code(words, status, message),
+        code,
         message,
         status,
         headers,

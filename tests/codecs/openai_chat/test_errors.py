@@ -122,6 +122,25 @@ def test_an_error_of_this_dialect_comes_back_as_it_came(body):
     assert json.dumps(openai_chat.render_error(parse(400, body)).body) == json.dumps(body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "no"},
+        {"detail": [{"loc": ["body", "x"], "msg": "no", "type": "missing"}]},
+        {"detail": {"message": "no"}},
+        {"error": "no"},
+        {"message": "no", "object": "error"},
+    ],
+    ids=json.dumps,
+)
+def test_an_error_of_another_form_gets_all_keys_of_this_one(body):
+    """Client libraries and tools look up ``type``, ``param`` and ``code``."""
+    inner = openai_chat.render_error(parse(422, body)).body["error"]
+
+    assert list(inner)[:4] == ["message", "type", "param", "code"]
+    assert (inner["type"], inner["param"], inner["code"]) == ("invalid_request_error", None, None)
+
+
 #: Argo: the vendor's error as a Python literal in the text of the gateway's.
 WRAPPED = {
     "error": {
