@@ -20,6 +20,7 @@ ERROR_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    409: "conflict_error",
     413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
@@ -32,6 +33,7 @@ _STOP_REASONS = {
     "length": "max_tokens",
     "stop_sequence": "stop_sequence",
     "refusal": "refusal",
+    "filter": "refusal",
 }
 
 
@@ -107,6 +109,8 @@ def _message_id(number: int, argo: bool) -> str:
 
 
 def call_id(scenario: Scenario, call: Call, number: int) -> str:
+    if call.exact_id:
+        return call.exact_id
     vertex = "vrtx_" if scenario.shape == "argo" else ""
     return f"toolu_{vertex}01{call.id}{number:06}"
 
@@ -155,6 +159,8 @@ def _usage(counts: Counts, output: int, argo: bool) -> dict[str, Any]:
         "output_tokens": output,
         "service_tier": None if argo else "standard",
     }
+    if counts.reasoning:
+        found["output_tokens_details"] = {"thinking_tokens": counts.reasoning}
     found["server_tool_use" if argo else "inference_geo"] = None if argo else "not_available"
     return found
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fakes.scenario import AFTER, BEFORE, HELLO, Scenario
+from tests.fakes.scenario import AFTER, BEFORE, HELLO, Failure, Scenario
 from tests.fakes.server import (
     CUT,
     Breach,
@@ -37,6 +38,8 @@ class FakeAPI:
     def __init__(self, default: Scenario = HELLO) -> None:
         self.default = default
         self.refused: list[tuple[str, str]] = []
+        #: Every JSON value that was sent: whole bodies, events, errors.
+        self.sent: list[Any] = []
         self._script: deque[Scenario] = deque()
         self._server = FakeServer(self._answer)
         self._count = 0
@@ -110,34 +113,49 @@ class FakeAPI:
                 headers.append(("retry-after", failure.retry_after))
             if failure.raw is not None:
                 return Reply(failure.status, [("Content-Type", "text/html"), *headers], failure.raw)
-            return json_reply(
-                failure.status,
-                self.error_body(Breach(failure.message, status=failure.status)),
-                headers,
-            )
+            return json_reply(failure.status, self._failed(failure), headers)
         number = self.next_number()
         if not body.get("stream"):
-            return self._whole(scenario, body, number)
+            return self.whole(scenario, body, number)
         kind = ("Content-Type", "text/event-stream; charset=utf-8")
-        pieces = _pieces(scenario, self.frames(scenario, body, number), self.failing_frame)
+        frames = self.frames(scenario, body, number)
+        self.sent += [found for frame in frames if (found := _data(frame)) is not None]
+        pieces = _pieces(scenario, frames, self._failing)
         headers = [kind, *self.id_headers(number)]
         return Reply(200, headers, pieces, scenario.write_size, scenario.gates.get(BEFORE))
 
-    def _whole(self, scenario: Scenario, body: dict[str, Any], number: int) -> Reply:
-        reply = json_reply(200, self.message(scenario, body, number), self.id_headers(number))
+    def _failed(self, failure: Failure) -> Any:
+        breach = Breach(failure.message, status=failure.status, code=failure.code)
+        found = self.error_body(replace(breach, kind=failure.kind) if failure.kind else breach)
+        self.sent.append(found)
+        return found
+
+    def _failing(self, failure: Failure) -> bytes:
+        self._failed(failure)
+        breach = Breach(failure.message, status=failure.status, code=failure.code)
+        return self.failing_frame(replace(breach, kind=failure.kind) if failure.kind else breach)
+
+    def whole(self, scenario: Scenario, body: dict[str, Any], number: int) -> Reply:
+        message = self.message(scenario, body, number)
+        self.sent.append(message)
+        reply = json_reply(200, message, self.id_headers(number))
         assert isinstance(reply.body, bytes)
         if scenario.cut_after is not None:
             reply.body = [reply.body[: len(reply.body) // 2], CUT]
         elif scenario.gates:
             reply.body = [*(g for at, g in scenario.gates.items() if at >= 0), reply.body]
             reply.before = scenario.gates.get(BEFORE)
+        elif scenario.split_at is not None:
+            reply.body = list(_halves(reply.body, scenario.split_at))
         elif scenario.write_size:
             reply.body, reply.write_size = [reply.body], scenario.write_size
         return reply
 
     def refuse(self, breach: Breach) -> Reply:
         headers = self.id_headers(self.next_number())
-        return json_reply(breach.status, self.error_body(breach), headers)
+        body = self.error_body(breach)
+        self.sent.append(body)
+        return json_reply(breach.status, body, headers)
 
     # What each API says in its own way
 
@@ -165,20 +183,31 @@ class FakeAPI:
 
 def _pieces(scenario: Scenario, frames: list[bytes], failing: Any) -> list[Piece]:
     """Put gates, the failure and the cut between frames."""
+    if scenario.split_at is not None:
+        return list(_halves(b"".join(frames), scenario.split_at))
     pieces: list[Piece] = []
     for at, frame in enumerate(frames):
         gate: Gate | None = scenario.gates.get(at)
         if gate is not None:
             pieces.append(gate)
         if scenario.fail_after == at and scenario.failure is not None:
-            failure = scenario.failure
-            pieces.append(failing(Breach(failure.message, status=failure.status)))
+            pieces.append(failing(scenario.failure))
             return pieces
         if scenario.cut_after == at:
             return [*pieces, CUT]
         pieces.append(frame)
     last = scenario.gates.get(AFTER)
     return [*pieces, last] if last is not None else pieces
+
+
+def _halves(body: bytes, at: int) -> tuple[bytes, bytes]:
+    return body[:at], body[at:]
+
+
+def _data(frame: bytes) -> Any:
+    """Return the JSON of a frame, or None."""
+    _, _, text = frame.partition(b"data: ")
+    return json.loads(text) if text.startswith(b"{") else None
 
 
 def compact(value: Any) -> str:

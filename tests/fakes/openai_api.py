@@ -8,7 +8,7 @@ vLLM, SGLang, llama.cpp and gateways: it takes fields of their own and answers w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tests.fakes import openai_rules
@@ -25,7 +25,9 @@ ERROR_TYPES: dict[int, tuple[str, str | None]] = {
     401: ("invalid_request_error", "invalid_api_key"),
     403: ("invalid_request_error", "unsupported_country_region_territory"),
     404: ("invalid_request_error", "model_not_found"),
+    409: ("invalid_request_error", None),
     413: ("invalid_request_error", None),
+    422: ("invalid_request_error", None),
     429: ("requests", "rate_limit_exceeded"),
     500: ("server_error", None),
     503: ("service_unavailable_error", None),
@@ -36,6 +38,7 @@ _FINISH = {
     "length": "length",
     "stop_sequence": "stop",
     "refusal": "stop",
+    "filter": "content_filter",
 }
 _SAFE = {"filtered": False, "severity": "safe"}
 _FILTERS = {"hate": _SAFE, "self_harm": _SAFE, "sexual": _SAFE, "violence": _SAFE}
@@ -55,6 +58,8 @@ class FakeOpenAI(FakeAPI):
 
     def error_body(self, breach: Breach) -> Any:
         kind, code = ERROR_TYPES.get(breach.status, ("server_error", None))
+        if breach.kind != "invalid_request_error":
+            kind = breach.kind
         error = {
             "message": breach.message,
             "type": kind,
@@ -94,15 +99,16 @@ class FakeOpenAI(FakeAPI):
         choice: dict[str, Any] = {
             "index": 0,
             "message": said,
-            "logprobs": None,
+            "logprobs": _logprobs(scenario.text, body),
             "finish_reason": _FINISH[scenario.ending],
         }
+        others = [_other(at, text, choice) for at, text in _others(scenario, body)]
         found: dict[str, Any] = {
             "id": _id(number),
             "object": "chat.completion",
             "created": CREATED,
             "model": body["model"] + "-2026-03-17",
-            "choices": [choice],
+            "choices": [choice, *others],
             "usage": usage(scenario.counts),
             "service_tier": "default",
             "system_fingerprint": None,
@@ -128,7 +134,7 @@ class FakeOpenAI(FakeAPI):
             "system_fingerprint": None,
         }
         chunks = [_azure_first()] if argo else []
-        for at, choice in enumerate(_choices(scenario, number)):
+        for at, choice in enumerate(_all_choices(scenario, body, number)):
             full = _argo_choice(choice) if argo else {"index": 0, **choice}
             chunk = {**head, "choices": [full]}
             if counted or argo:
@@ -149,6 +155,8 @@ def _id(number: int) -> str:
 
 
 def call_id(call: Call, number: int) -> str:
+    if call.exact_id:
+        return call.exact_id
     return f"call_{call.id}{number:010}"
 
 
@@ -177,7 +185,7 @@ def usage(counts: Counts) -> dict[str, Any]:
     }
 
 
-def _choices(scenario: Scenario, number: int) -> Iterator[dict[str, Any]]:
+def _choices(scenario: Scenario, body: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
     """Yield the choice of each chunk. A lone tool call comes with the role, as the vendor sends it."""
     calls = list(enumerate(scenario.calls))
     first: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
@@ -194,7 +202,9 @@ def _choices(scenario: Scenario, number: int) -> Iterator[dict[str, Any]]:
     for piece in scenario.thinking:
         yield _choice({"reasoning_content": piece})
     for piece in scenario.text:
-        yield _choice({"content": piece})
+        found = _choice({"content": piece})
+        logprobs = _logprobs((piece,), body)
+        yield found if logprobs is None else {**found, "logprobs": logprobs}
     if scenario.refusal:
         for piece in re.findall(r"\S+\s*", scenario.refusal):
             yield _choice({"refusal": piece})
@@ -202,6 +212,45 @@ def _choices(scenario: Scenario, number: int) -> Iterator[dict[str, Any]]:
         yield _choice({"tool_calls": [{"index": at, **_call(call, number, "")}]})
         yield from _arguments(at, call)
     yield _choice({}, _FINISH[scenario.ending])
+
+
+def _others(scenario: Scenario, body: dict[str, Any]) -> list[tuple[int, str]]:
+    """Return (index, text) of the further choices that were asked for."""
+    return list(enumerate(scenario.others[: (body.get("n") or 1) - 1], 1))
+
+
+def _other(at: int, text: str, first: dict[str, Any]) -> dict[str, Any]:
+    return {**first, "index": at, "message": {**first["message"], "content": text}}
+
+
+def _logprobs(pieces: Iterable[str], body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what was asked for about the tokens, which are the pieces of the text here."""
+    if body.get("logprobs") is not True:
+        return None
+    return {
+        "content": [_logprob(p, body.get("top_logprobs") or 0) for p in pieces],
+        "refusal": None,
+    }
+
+
+def _logprob(token: str, top: int) -> dict[str, Any]:
+    found = {"token": token, "logprob": -0.25, "bytes": list(token.encode())}
+    others = [{"token": "x" * n, "logprob": -0.5 - n, "bytes": [120] * n} for n in range(1, top)]
+    return {**found, "top_logprobs": [found, *others] if top else []}
+
+
+def _all_choices(scenario: Scenario, body: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
+    """Yield the choice of each chunk; further choices come between the first one's, whole."""
+    first = list(_choices(scenario, body, number))
+    yield first[0]
+    for index, text in _others(scenario, body):
+        for delta, finish in (
+            ({"role": "assistant", "content": ""}, None),
+            ({"content": text}, None),
+            ({}, "stop"),
+        ):
+            yield {"index": index, **_choice(delta, finish)}
+    yield from first[1:]
 
 
 def _arguments(at: int, call: Call) -> Iterator[dict[str, Any]]:

@@ -14,11 +14,15 @@ AFTER = 1 << 30
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call. ``arguments`` is the JSON text, in the pieces in which it is streamed."""
+    """A tool call. ``arguments`` is the JSON text, in the pieces in which it is streamed.
+
+    ``id`` becomes part of an id in the API's own form; ``exact_id`` is the whole id.
+    """
 
     name: str
     arguments: tuple[str, ...] = ("{}",)
     id: str = ""
+    exact_id: str = ""
 
     @property
     def text(self) -> str:
@@ -38,12 +42,17 @@ class Counts:
 
 @dataclass(frozen=True)
 class Failure:
-    """An error answer, or an error in the middle of a stream. ``raw`` is sent instead of JSON."""
+    """An error answer, or an error in the middle of a stream. ``raw`` is sent instead of JSON.
+
+    ``kind`` and ``code`` are the API's own words, where those of the status are not meant.
+    """
 
     status: int = 500
     message: str = "the fake failed as it was told"
     retry_after: str | None = None
     raw: bytes | None = None
+    kind: str = ""
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,9 @@ class Scenario:
     """An answer. Text and thinking are in the pieces in which they are streamed.
 
     ``fail_after`` and ``cut_after`` count frames, ``gates`` hold the answer before the frame of
-    that number (``BEFORE``: before its head), ``write_size`` is bytes per write. ``shape`` is the vendor's, or ``argo`` for
-    the gateway's rendering of it.
+    that number (``BEFORE``: before its head), ``write_size`` is bytes per write, ``split_at`` cuts
+    the body into two writes. ``others`` are the texts of further choices, where they are asked for.
+    ``shape`` is the vendor's, or ``argo`` for the gateway's rendering of it.
     """
 
     text: tuple[str, ...] = ("Hello", ", world!")
@@ -66,6 +76,8 @@ class Scenario:
     fail_after: int | None = None
     cut_after: int | None = None
     write_size: int | None = None
+    split_at: int | None = None
+    others: tuple[str, ...] = ()
     gates: Mapping[int, Gate] = field(default_factory=dict)
     shape: str = "vendor"
     forge: bool = False
@@ -80,7 +92,7 @@ class Scenario:
 
     @property
     def ending(self) -> str:
-        """How it ends: stop, calls, length, stop_sequence or refusal."""
+        """How it ends: stop, calls, length, stop_sequence, refusal or filter."""
         if self.finish:
             return self.finish
         if self.stop_sequence is not None:

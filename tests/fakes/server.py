@@ -40,9 +40,10 @@ class Seen:
 
 
 class Gate:
-    """Holds an answer back until the test opens it."""
+    """Holds an answer back until the test opens it, ``patience_s`` seconds at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
         self._here, self._there = socket.socketpair()
         #: Set when an answer has come as far as this gate.
         self.reached = threading.Event()
@@ -213,7 +214,7 @@ def _play(connection: socket.socket, reply: Reply, method: str) -> bool:
 def _wait(connection: socket.socket, gate: Gate) -> None:
     """Wait for the gate to open; ConnectionError when the client leaves first."""
     gate.reached.set()
-    ready, _, _ = select.select([connection, gate], [], [], PATIENCE_S)
+    ready, _, _ = select.select([connection, gate], [], [], gate.patience_s)
     if gate in ready:
         return
     raise ConnectionError("the client left" if ready else "nobody opened the gate")

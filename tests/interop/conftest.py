@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,16 @@ CLIENTS = ("anthropic", "openai")
 MODELS = {"anthropic": "claude-haiku-4-5", "openai_chat": "gpt-4.1"}
 
 
+#: Whose failing asserts show their values, as those of test modules do.
+ASSERTING = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in ("conftest", "matrix", "sdk")
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    pytest.register_assert_rewrite(*(f"tests.interop.{name}" for name in ASSERTING))
     config.addinivalue_line("markers", "interop: runs the makers' own SDKs against the proxy")
 
 

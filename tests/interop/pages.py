@@ -1,0 +1,12 @@
+"""Pages of the providers' documentation that rows cite."""
+
+ANTHROPIC_MESSAGES = "https://platform.claude.com/docs/en/api/messages"
+ANTHROPIC_ERRORS = "https://platform.claude.com/docs/en/api/errors"
+ANTHROPIC_STREAMING = "https://platform.claude.com/docs/en/build-with-claude/streaming"
+ANTHROPIC_STOP = "https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons"
+ANTHROPIC_THINKING = "https://platform.claude.com/docs/en/build-with-claude/extended-thinking"
+OPENAI_CHAT = "https://platform.openai.com/docs/api-reference/chat/create"
+OPENAI_CHAT_OBJECT = "https://platform.openai.com/docs/api-reference/chat/object"
+OPENAI_ERRORS = "https://platform.openai.com/docs/guides/error-codes"
+OPENAI_REASONING = "https://platform.openai.com/docs/guides/reasoning"
+DEEPSEEK_THINKING = "https://api-docs.deepseek.com/guides/thinking_mode"

@@ -1,0 +1,151 @@
+"""Rows: text in and out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.fakes.scenario import AWKWARD, EMPTY, UNICODE, UNICODE_BYTES, Call, Scenario
+from tests.interop.asks import Tool, assistant, user
+from tests.interop.cell import Cell
+from tests.interop.pages import ANTHROPIC_MESSAGES
+from tests.interop.table import Group, Less, No, Where
+
+GROUP = Group("Text")
+LINES = "a\u2028b\u2029c\u0085d\re\r\nf\x0bg\x0ch"
+NOTE = Tool("note", {"type": "object", "properties": {"text": {"type": "string"}}})
+
+
+@GROUP.row("text")
+def text(cell: Cell) -> None:
+    answer = cell.ask()
+
+    assert (answer.text, answer.finish) == ("Hello, world!", "stop")
+    assert (answer.input_tokens, answer.output_tokens) == (11, 7)
+    assert answer.id
+    assert cell.heard.turns == [("user", [("text", "Hello")])]
+
+
+@GROUP.row("system text")
+def system_text(cell: Cell) -> None:
+    assert cell.ask(system="Be brief.").text == "Hello, world!"
+    assert cell.heard.system == "Be brief."
+    assert cell.heard.turns == [("user", [("text", "Hello")])]
+
+
+@GROUP.row("multi-turn")
+def multi_turn(cell: Cell) -> None:
+    first = cell.ask()
+    cell.play(Scenario(text=("And ", "again.")))
+
+    second = cell.ask(turns=(user("Hello"), first.turn, user("And now?")))
+
+    assert second.text == "And again."
+    assert cell.heard.turns == [
+        ("user", [("text", "Hello")]),
+        ("assistant", [("text", "Hello, world!")]),
+        ("user", [("text", "And now?")]),
+    ]
+
+
+@GROUP.row("several text parts in one turn")
+def text_parts(cell: Cell) -> None:
+    cell.ask(turns=(user("one", "two"),))
+
+    assert cell.heard.turns == [("user", [("text", "one"), ("text", "two")])]
+
+
+@GROUP.row("unicode, each character a piece")
+def unicode_pieces(cell: Cell) -> None:
+    cell.play(UNICODE)
+
+    assert cell.ask(turns=(user(AWKWARD),)).text == AWKWARD
+    assert cell.heard.turns == [("user", [("text", AWKWARD)])]
+
+
+@GROUP.row("unicode, written byte by byte")
+def unicode_bytes(cell: Cell) -> None:
+    cell.play(UNICODE_BYTES)
+
+    assert cell.ask(turns=(user(AWKWARD),)).text == AWKWARD
+
+
+@GROUP.row("unicode, split in two at every byte of it")
+def unicode_splits(cell: Cell) -> None:
+    said = "\u00e9\u2028\U0001f469"
+    scenario = Scenario(text=(said,))
+    body = {"model": cell.wire.model, "stream": cell.is_stream}
+    if cell.is_stream:
+        whole = b"".join(cell.fake.frames(scenario, body, 1))
+    else:
+        reply = cell.fake.whole(scenario, body, 1)
+        whole = reply.body
+    start = whole.index(said.encode())
+    for at in range(start, start + len(said.encode()) + 1):
+        cell.play(replace(scenario, split_at=at))
+        assert cell.ask().text == said, at
+
+
+@GROUP.row("U+2028, U+2029, NEL, CR, VT and FF in text")
+def line_separators(cell: Cell) -> None:
+    cell.play(Scenario(text=tuple(LINES)))
+
+    assert cell.ask(turns=(user(LINES),), system=LINES).text == LINES
+    assert cell.heard.turns == [("user", [("text", LINES)])]
+    assert cell.heard.system == LINES
+
+
+@GROUP.row("U+2028 and its like in tool arguments and results")
+def line_separators_in_tools(cell: Cell) -> None:
+    pieces = ('{"text": "a', "\u2028", "b\u2029c\u0085", 'd\\r"}')
+    given = {"text": "a\u2028b\u2029c\u0085d\r"}
+    cell.play(Scenario(text=(), calls=(Call("note", pieces, "sep"),)))
+    first = cell.ask(tools=(NOTE,))
+    assert [call.given for call in first.calls] == [given]
+
+    cell.ask(turns=(user("Hello"), first.turn, cell.results(first, LINES)), tools=(NOTE,))
+
+    assert cell.heard.turns[1:] == [
+        ("assistant", [("call", 0, "note", given)]),
+        ("user", [("result", 0, LINES, False)]),
+    ]
+
+
+@GROUP.row("a prompt of 5 MB")
+def large_prompt(cell: Cell) -> None:
+    prompt = "Fjord \u2028 " * 500_000
+    assert len(prompt.encode()) >= 5_000_000
+
+    assert cell.ask(turns=(user(prompt),)).text == "Hello, world!"
+    assert cell.heard.turns == [("user", [("text", prompt)])]
+
+
+@GROUP.row("an answer without content")
+def empty_answer(cell: Cell) -> None:
+    cell.play(EMPTY)
+
+    answer = cell.ask()
+
+    assert (answer.text, answer.calls, answer.finish) == ("", [], "stop")
+
+
+@GROUP.row(
+    "an empty assistant turn in the history",
+    no=[
+        No(
+            Where(client="anthropic", wire="anthropic"),
+            "a turn before the last one must have content",
+            ANTHROPIC_MESSAGES,
+        )
+    ],
+    less=[
+        Less(
+            Where(client="openai", wire="anthropic"), "messages[1];dropped", "the turn is left out"
+        )
+    ],
+)
+def empty_turn(cell: Cell) -> None:
+    cell.ask(turns=(user("Hello"), assistant(""), user("Are you there?")))
+
+    said = [item for _, items in cell.heard.turns for item in items if item[0] == "text"]
+    assert said[0] == ("text", "Hello")
+    assert said[-1] == ("text", "Are you there?")
