@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
@@ -169,6 +171,43 @@ def test_the_keys_of_two_processes_differ() -> None:
 
     assert one._name(CLIENT, ORIGIN, CALL) == one._name(CLIENT, ORIGIN, CALL)
     assert one._name(CLIENT, ORIGIN, CALL) != other._name(CLIENT, ORIGIN, CALL)
+
+
+class Guarded(OrderedDict[bytes, bytes]):
+    """A table that sees whether its lock is held when it changes."""
+
+    def __init__(self, lock: Any) -> None:
+        super().__init__()
+        self.lock = lock
+        self.unguarded: list[str] = []
+
+    def look(self, verb: str) -> None:
+        if not self.lock.locked():
+            self.unguarded.append(verb)
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self.look("set")
+        super().__setitem__(key, value)
+
+    def popitem(self, last: bool = True) -> tuple[bytes, bytes]:
+        self.look("popitem")
+        return super().popitem(last)
+
+    def move_to_end(self, key: bytes, last: bool = True) -> None:
+        self.look("move_to_end")
+        super().move_to_end(key, last)
+
+
+def test_the_table_changes_under_its_lock_alone() -> None:
+    states = CallStates(max_entries=1)
+    states._entries = table = Guarded(states._lock)
+    for i in range(2):
+        states.remember(CLIENT, ORIGIN, numbered(i), KEPT)
+    states.recall(CLIENT, ORIGIN, numbered(1))
+
+    assert table.unguarded == []
+    table.move_to_end(next(iter(table)))
+    assert table.unguarded == ["move_to_end"]
 
 
 def test_threads_share_it() -> None:

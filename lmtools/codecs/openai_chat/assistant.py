@@ -197,10 +197,6 @@ def sealed_detail(text: str, state: Opaque, index: int, place: Place = FIRST) ->
 def _take_annotations(fields: Fields, taken: Taken, *, answer: bool) -> None:
     """Take annotations; an empty list stays, as one of the things an answer always says."""
     if not fields.rest.get("annotations"):
-        if not answer and fields.rest.get("annotations") == []:
-            # Handed back with the rest of an answer, it says nothing that could be lost.
-            del fields.rest["annotations"]
-            taken.notes["annotations"] = "empty"
         return
     listed = fields.array("annotations") or ()
     path = fields.at("annotations")

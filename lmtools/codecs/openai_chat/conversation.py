@@ -337,8 +337,6 @@ class ConversationRenderer:
         empty = MESSAGE.note(message.opaque, "empty") and not self._target.provider
         if empty and "tool_calls" not in out:
             out["tool_calls"] = []
-        if MESSAGE.note(message.opaque, "annotations") == "empty":
-            out.setdefault("annotations", [])
         return MESSAGE.fill(out, message.opaque)
 
 
