@@ -8,6 +8,7 @@ from ..names import WireNames
 from .assistant import Minting, take_assistant
 from .parts import natural_spelling, take_content
 from .tools import says_legacy
+from .usual import parse_usual
 from .wire import Shape
 
 MESSAGE = Shape(
@@ -56,7 +57,11 @@ class _LegacyCalls:
 
 def parse_messages(values: list[Json], path: str) -> tuple[Message, ...]:
     legacy = _LegacyCalls()
-    return tuple(_parse(value, f"{path}[{i}]", legacy) for i, value in enumerate(values))
+    messages = []
+    for i, value in enumerate(values):
+        usual = parse_usual(value) if value.__class__ is dict else None
+        messages.append(_parse(value, f"{path}[{i}]", legacy) if usual is None else usual)
+    return tuple(messages)
 
 
 def _parse(value: Json, path: str, legacy: _LegacyCalls) -> Message:
