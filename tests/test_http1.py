@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 
 import pytest
 
@@ -630,3 +632,17 @@ def test_later_headers_replace_earlier_ones_of_the_same_name():
     merged = merge((("A", "1"), ("B", "2")), (("a", "3"),))
 
     assert merged == (("a", "3"), ("B", "2"))
+
+
+def test_a_body_reader_is_gone_as_soon_as_nobody_holds_it():
+    """Two of them in every exchange were most of the garbage collector's work."""
+    gc.collect()
+    gc.disable()
+    try:
+        reader = http1.BodyReader(http1.Framing("chunked"))
+        reader.feed(b"3\r\nab")
+        left = weakref.ref(reader)
+        del reader
+        assert left() is None
+    finally:
+        gc.enable()

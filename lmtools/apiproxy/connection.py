@@ -104,7 +104,8 @@ class Connection:
         buffer, searched = bytearray(self._buffer), 0
         patience = limits.head_s if self._fresh or buffer else limits.idle_s
         deadline = time.monotonic() + patience
-        while (end := http1.head_end(buffer, searched)) < 0:
+        end = http1.head_end(buffer) if buffer else -1
+        while end < 0:
             http1.check_partial_request(buffer)
             searched = len(buffer)
             try:
@@ -119,6 +120,7 @@ class Connection:
             if not buffer:
                 deadline = time.monotonic() + limits.head_s
             buffer += data
+            end = http1.head_end(buffer, searched)
         self._buffer = bytes(buffer[end:])
         return bytes(buffer[:end])
 

@@ -8,7 +8,7 @@ for an end that is none.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..client import FINISH_S, Call
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
@@ -144,17 +144,9 @@ def _is_own_form(codec: Codec, error: ApiError) -> bool:
 
 def _respond_as_it_is(asked: _Asked, error: ApiError) -> None:
     assert error.answer is not None
-    status, headers, body = error.answer
-    own = asked.headers() + _in_seconds(passed_headers(headers), error.retry_after)
+    status, _, body = error.answer
+    own = asked.headers() + refusal_headers(error)
     asked.http.respond(status, (("Content-Type", "application/json"), *own), body)
-
-
-def _in_seconds(headers: Headers, seconds: float | None) -> Headers:
-    """Return headers with a date in ``Retry-After`` as seconds: some clients read only those."""
-    if seconds is None:
-        return headers
-    value = retry_after_value(seconds)
-    return tuple((name, value if name == "retry-after" else held) for name, held in headers)
 
 
 def _parsed(asked: _Asked) -> Request:
@@ -262,23 +254,29 @@ class _Stream:
         self._provider = asked.back.lm.backend.provider.name
         self._http = asked.http
         self._ear = _Ear(asked)
-        self._encoder = asked.codec.stream_encoder(asked.call.request, asked.stamp())
         self._renamer = (
             Renamer(asked.passing.passage, asked.passing.model) if asked.is_renamed else None
         )
-        self._answer: HttpResponse | None = None
+        # Not the answer itself: it holds the watch, and the watch this stream (``_ping``).
+        self._headers: Headers = ()
         self._opened = self._begun = self._said = False
         self._held = b""
+
+    @cached_property
+    def _encoder(self) -> StreamEncoder:
+        """Writes pings and errors between the provider's bytes; most streams need neither."""
+        return self._asked.codec.stream_encoder(self._asked.call.request, self._asked.stamp())
 
     def run(self) -> None:
         watch = self._http.watch(self._ping, exchange.PING_INTERVAL_S)
         try:
-            with self._asked.back.lm.send(self._asked.call, watch) as self._answer:
-                if _is_json(self._answer):
-                    self._serve_whole(self._answer.read())
+            with self._asked.back.lm.send(self._asked.call, watch) as answer:
+                self._headers = self._asked.headers(answer)
+                if _is_json(answer):
+                    self._serve_whole(answer.read())
                 else:
-                    self._asked.back.lm.refuse_page(self._answer)
-                    self._relay(self._answer)
+                    self._asked.back.lm.refuse_page(answer)
+                    self._relay(answer)
         except CancelledError:
             raise
         except LMError as error:
@@ -395,7 +393,7 @@ class _Stream:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._http.begin_events(self._asked.headers(self._answer))
+            self._http.begin_events(self._headers or self._asked.headers())
 
     def _flush(self) -> None:
         self._begin()

@@ -27,9 +27,10 @@ _TRAILER = re.compile(FIELD.pattern.encode("latin-1"))
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-# A step of reading a chunked body: (data, position, output) -> where the next step starts, or -1
-# for "more".
-_Step = Callable[[bytes, int, list[bytes]], int]
+# A step of reading a chunked body: (reader, data, position, output) -> where the next step starts,
+# or -1 for "more". A function, not a bound method: a reader that held one of its own would be a
+# cycle, which only the garbage collector ends.
+_Step = Callable[["BodyReader", bytes, int, list[bytes]], int]
 
 
 class BodyTooLargeError(ProtocolError):
@@ -139,7 +140,7 @@ class BodyReader:
         self._left = 0
         self._tail = b""
         self._trailers_left = MAX_TRAILERS
-        self._step: _Step = self._read_size
+        self._step: _Step = BodyReader._read_size
         if framing.kind == "length":
             self._admit(framing.length)
             self._left = framing.length
@@ -189,9 +190,9 @@ class BodyReader:
         out: list[bytes] = []
         pos = 0
         while not self.done and pos < len(data):
-            if self._step == self._read_size:
+            if self._step is BodyReader._read_size:
                 pos = self._read_whole_chunks(data, pos, out)
-            after = self._step(data, pos, out)
+            after = self._step(self, data, pos, out)
             if after < 0:
                 break
             pos = after
@@ -227,11 +228,11 @@ class BodyReader:
             raise _bad_body("a chunk size that is not 1 to 16 hexadecimal digits")
         size = int(match[1], 16)
         if size == 0:
-            self._step = self._read_trailer
+            self._step = BodyReader._read_trailer
             return end + 2
         self._admit(size)
         self._left = size
-        self._step = self._read_data
+        self._step = BodyReader._read_data
         return end + 2
 
     def _read_data(self, data: bytes, pos: int, out: list[bytes]) -> int:
@@ -240,13 +241,13 @@ class BodyReader:
         self.received += len(part)
         out.append(part)
         if not self._left:
-            self._step = self._read_data_end
+            self._step = BodyReader._read_data_end
         return pos + len(part)
 
     def _read_data_end(self, data: bytes, pos: int, _out: list[bytes]) -> int:
         end = data[pos : pos + 2]
         if end == b"\r\n":
-            self._step = self._read_size
+            self._step = BodyReader._read_size
             return pos + 2
         if end == b"\r":
             return -1

@@ -113,8 +113,11 @@ def find(headers: Headers, name: str) -> str | None:
 def find_all(headers: Headers, name: str) -> list[str]:
     """Return the values of all headers of this name, in wire order."""
     name, size = name.lower(), len(name)
-    if headers.__class__ is _ParsedHeaders and name not in headers.first:
-        return []
+    if headers.__class__ is _ParsedHeaders:
+        if name not in headers.first:
+            return []
+        if len(headers.first) == len(headers):
+            return [headers.first[name]]
     return [value for key, value in headers if len(key) == size and key.lower() == name]
 
 
