@@ -24,7 +24,6 @@ from ..errors import (
     InvalidRequestError,
     ProtocolError,
     TooLargeError,
-    TruncatedError,
 )
 from ..http1 import Headers
 from .client_socket import ClientSocket
@@ -196,7 +195,7 @@ class Exchange:
                 self._receive_rest(reader, parts)
         except http1.BodyTooLargeError as error:
             raise self._too_large() from error
-        except (ProtocolError, TruncatedError) as error:
+        except ProtocolError as error:
             raise InvalidRequestError(f"request {error}", status=400) from error
         return parts
 
@@ -228,7 +227,9 @@ class Exchange:
                 self.client_left = True
                 raise
             if not data:
-                reader.eof()
+                # A server that ends what runs wakes its readers the same way.
+                self.client_left = not self.life.aborting
+                raise CancelledError("the client left in the middle of its body")
             parts.append(reader.feed(data))
 
     def _coding(self) -> str:

@@ -123,7 +123,7 @@ def test_while_its_body_is_read(path: str, stream: bool) -> None:
     with FakeOpenAI() as fake, site(fake.url, path) as proxy:
         with proxy.client(proxy.request(stream)[:-10]):
             pass
-        assert proxy.log.over.wait(WAIT_S)
+        assert proxy.log.left.wait(WAIT_S)
         assert fake.asked == []
 
 
