@@ -82,6 +82,11 @@ class TokenCounts:
         known = self._models.get(model)
         return known is not None and known.is_estimated and known.answers < ENOUGH
 
+    def would_teach(self, model: str, tokens: int) -> bool:
+        """Tell whether an answer to so many tokens teaches what too few have taught before."""
+        known = self._models.get(model)
+        return tokens >= LEAST and (known is None or known.answers < ENOUGH)
+
     def want(self, model: str) -> None:
         """Note that a client was given an estimate."""
         with self._lock:

@@ -262,3 +262,13 @@ def test_bodies_are_told_apart_by_their_bytes_and_headers() -> None:
 
     assert len(keys) == 3
     assert body_key(b"x", beta) in keys
+
+
+def test_an_answer_would_teach_until_enough_have_taught() -> None:
+    counts = TokenCounts()
+    for _ in range(ENOUGH):
+        assert counts.would_teach("m", LEAST)
+        counts.learn("m", 1000, 1100)
+    assert not counts.would_teach("m", LEAST)
+    assert counts.would_teach("other", LEAST)
+    assert not counts.would_teach("other", LEAST - 1)
