@@ -57,6 +57,24 @@ def test_p14_marks_stay_as_they_are_through_the_codec_too() -> None:
     assert fake.asked[0].raw != twice.encode()
 
 
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, {"type": "ephemeral", "ttl": "1h"}),
+        ({"cache_control": {"type": "ephemeral"}}, {"type": "ephemeral"}),
+        ({"prompt_cache_breakpoint": {"mode": "explicit"}}, {"type": "ephemeral"}),
+    ],
+)
+def test_p14_a_chat_clients_marks_are_anthropics_in_the_same_places(said: Any, sent: Any) -> None:
+    def marked(role: str, text: str) -> dict[str, Any]:
+        return {"role": role, "content": [{"type": "text", "text": text, **said}]}
+
+    (body,) = to_messages(body_of([marked("system", "s"), marked("user", "a")]))
+
+    assert body["system"] == [{"type": "text", "text": "s", "cache_control": sent}]
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "a", "cache_control": sent}]
+
+
 # P15
 
 
