@@ -13,7 +13,7 @@ import pytest
 from lmtools.apiproxy.options import ModelRule
 from lmtools.flags.provider import ProviderChoice
 from tests.fakes.anthropic_api import FakeAnthropic
-from tests.fakes.histories import TO_GPT, TOOLS, body_of, result, seen_by, to_chat, use
+from tests.fakes.histories import TO_GPT, TOOLS, body_of, result, seen_by, to_chat, to_messages, use
 from tests.fakes.openai_api import FakeOpenAI
 from tests.fakes.pairs import ASK, PATHS, both_ways
 from tests.fakes.proxy import Answered, before, key_source, running
