@@ -48,7 +48,7 @@ from .parts import TEXT
 from .responses import ANSWER, CHOICE, RESPONSE, answer_id, audio_type, rendered_tier
 from .sent_calls import Sent, SentCalls
 from .tools import is_legacy
-from .wire import FINISH_LOSSES, NAME, finish_of, finish_word, said_finish
+from .wire import FINISH_LOSSES, NAME, as_chunk_choice, finish_of, finish_word, said_finish
 
 _DONE = "data: [DONE]\n\n"
 _OBJECT = "chat.completion.chunk"
@@ -224,8 +224,12 @@ class Encoder:
         held = dict(find_opaque(start.wire, NAME, "chunk") or {})
         # A whole answer that is streamed: what it said beside its fields goes with the role.
         beside = dict(RESPONSE.rest(start.opaque))
-        if beside.pop("choices", None):
-            self._lose("choices", "dropped", "only the first choice of a whole answer streams")
+        if others := beside.get("choices"):
+            beside["choices"] = [
+                as_chunk_choice(choice, at)
+                for at, choice in enumerate(others, start=1)
+                if isinstance(choice, dict)
+            ]
         if beside:
             held["rest"] = {**beside, **held.get("rest", {})}
         return self._chunk(delta, held)

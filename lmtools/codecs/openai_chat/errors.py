@@ -247,8 +247,7 @@ def _read_object(
     param = inner.get("param")
     code = _code(words, status, message)
     if not own_form:
-        word = _WORDS.get(code, ("server_error", None))[0]
-        inner = {"message": message, "type": word, "param": None, "code": None, **inner}
+        inner = {"message": message, "type": None, "param": None, "code": None, **inner}
     return _error(
         code,
         message,

@@ -62,6 +62,22 @@ class Shape:
         return found
 
 
+def as_chunk_choice(choice: JsonObject, at: int) -> JsonObject:
+    """Return a choice of a whole answer as a stream's: all of its message in one delta."""
+    message = choice.get("message")
+    delta: JsonObject = dict(message) if isinstance(message, dict) else {}
+    calls = delta.get("tool_calls")
+    if isinstance(calls, list):
+        # Only the calls of a stream say which one they are.
+        delta["tool_calls"] = [
+            {"index": i, **c} for i, c in enumerate(calls) if isinstance(c, dict)
+        ]
+    rest = {key: value for key, value in choice.items() if key not in ("index", "message")}
+    index = choice.get("index")
+    at = index if index.__class__ is int else at
+    return {"index": at, **rest, "delta": delta, "finish_reason": rest.get("finish_reason")}
+
+
 def _ordered(keys: tuple[str, ...] | list[str], values: JsonObject) -> JsonObject:
     out = {key: values[key] for key in keys if key in values}
     if len(out) < len(values):

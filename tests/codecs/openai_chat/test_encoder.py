@@ -36,6 +36,7 @@ from lmtools.types import (
     ToolCallDelta,
     ToolCallPart,
     Usage,
+    events_from_response,
     response_from_events,
 )
 
@@ -543,7 +544,39 @@ def test_a_whole_answer_that_is_streamed_keeps_what_it_said_beside():
     assert got[0]["system_fingerprint"] == "fp"
     assert got[0]["choices"][0]["delta"]["vendor"] == 1
     assert got[2]["choices"][0]["filter"] == {}
-    assert losses_of(*events) == [("choices", "dropped")]
+    assert losses_of(*events) == []
+
+
+def test_all_choices_of_a_whole_answer_stream_to_a_client_of_the_dialect():
+    """Those beyond the first come in one chunk each, and their calls say which they are."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    other = {"role": "assistant", "content": None, "tool_calls": [call], "x": 1}
+    wire = {
+        **HEAD,
+        "object": "chat.completion",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "A"}, "finish_reason": "stop"},
+            {"index": 1, "message": other, "finish_reason": "tool_calls", "logprobs": None},
+            {"message": None, "index": []},
+        ],
+    }
+    response = openai_chat.parse_response(wire, REQUEST, Target())
+    got = frames(*events_from_response(response))
+    choices = [choice for frame in got if frame != "[DONE]" for choice in frame["choices"]]
+    second = [choice for choice in choices if choice["index"] == 1]
+    third = [choice for choice in choices if choice["index"] == 2]
+
+    assert [c["delta"].get("content") for c in choices if c["index"] == 0] == ["", "A", None]
+    assert second == [
+        {
+            "index": 1,
+            "delta": {**other, "tool_calls": [{"index": 0, **call}]},
+            "finish_reason": "tool_calls",
+            "logprobs": None,
+        }
+    ]
+    assert [c["finish_reason"] for c in third] == [None, "stop"]
+    assert losses_of(*events_from_response(response)) == []
 
 
 def test_what_is_encoded_decodes_to_the_same_answer():

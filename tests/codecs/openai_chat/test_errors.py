@@ -138,7 +138,7 @@ def test_an_error_of_another_form_gets_all_keys_of_this_one(body):
     inner = openai_chat.render_error(parse(422, body)).body["error"]
 
     assert list(inner)[:4] == ["message", "type", "param", "code"]
-    assert (inner["type"], inner["param"], inner["code"]) == ("invalid_request_error", None, None)
+    assert (inner["type"], inner["param"], inner["code"]) == (None, None, None)
 
 
 #: Argo: the vendor's error as a Python literal in the text of the gateway's.
