@@ -1151,6 +1151,23 @@ def test_what_had_not_begun_when_the_drain_ended_is_503(serve):
     assert client.read().status == 503
 
 
+def test_a_body_that_still_comes_when_the_drain_ended_is_503(serve):
+    """Its reader is woken as if the client had left, which it has not."""
+    running = threading.Event()
+
+    def read(exchange: Exchange) -> None:
+        running.set()
+        exchange.read_body()
+
+    site = serve(read)
+    client = site.client().send(post(b"half", "Content-Length: 8"))
+    assert running.wait(PATIENCE_S)
+
+    site.server.close(0.0)
+
+    assert client.read().status == 503
+
+
 def test_a_second_close_hurries_the_first(serve):
     running = threading.Event()
 
