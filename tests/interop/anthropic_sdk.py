@@ -31,11 +31,22 @@ KEY = "sk-client-key-0001"
 TIMEOUT_S = 40.0
 _API = "https://platform.claude.com/docs/en/api/messages"
 
-#: Seen in every recorded answer of the API, whole and streamed; and its reference requires them.
+#: In every recorded answer of the API, null or not; the reference lists them as fields that may be null.
 ALWAYS: Always = {
-    "Message": frozenset({"stop_reason", "stop_sequence"}),
-    "Usage": frozenset({"cache_creation_input_tokens", "cache_read_input_tokens"}),
-    "Delta": frozenset({"stop_reason", "stop_sequence"}),
+    "Message": frozenset({"stop_reason", "stop_sequence", "stop_details"}),
+    "Delta": frozenset({"stop_reason", "stop_sequence", "stop_details"}),
+    "Usage": frozenset(
+        {
+            "cache_creation",
+            "cache_creation_input_tokens",
+            "cache_read_input_tokens",
+            "inference_geo",
+            "service_tier",
+        }
+    ),
+    "MessageDeltaUsage": frozenset(
+        {"cache_creation_input_tokens", "cache_read_input_tokens", "input_tokens"}
+    ),
 }
 #: Documented type words that the SDK's union of errors does not list.
 UNLISTED = {"request_too_large": 413, "conflict_error": 409}

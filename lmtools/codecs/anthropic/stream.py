@@ -404,7 +404,7 @@ class Decoder:
         take_nulls(delta)
         usage, tier = Usage(), None
         if counts is not None:
-            usage, tier = parse_usage(counts, "usage")
+            usage, tier = parse_usage(counts, "usage", at_end=True)
             whole = add_cached(usage.input_tokens, usage, self._first_usage)
             usage = replace(usage, input_tokens=whole)
             if tier is not None:

@@ -26,7 +26,9 @@ _COUNTS = (
     "cache_read_input_tokens",
     "output_tokens",
 )
-_USAGE_KEYS = (*_COUNTS, "output_tokens_details", "service_tier")
+#: What an answer always has beside its counts, and the end of a stream has not; null where unknown.
+_NULLABLE = ("cache_creation", "inference_geo", "service_tier")
+_USAGE_KEYS = (*_COUNTS, "output_tokens_details", *_NULLABLE)
 _DETAILS = "output_tokens_details"
 _NOTHING = Usage()
 #: Counts that a stream gives again and again; what its end leaves open, an earlier frame said.
@@ -65,10 +67,13 @@ def absent_keys(fields: Fields, keys: tuple[str, ...]) -> JsonObject:
     return {"absent": absent} if absent else {}
 
 
-def parse_usage(value: Json, path: str) -> tuple[Usage, str | None]:
-    """Return the counts, and the tier that served the request."""
+def parse_usage(value: Json, path: str, *, at_end: bool = False) -> tuple[Usage, str | None]:
+    """Return the counts, and the tier that served the request.
+
+    ``at_end``: they are those of a ``message_delta``.
+    """
     fields = Fields(value, path)
-    notes = absent_keys(fields, _COUNTS)
+    notes = absent_keys(fields, _COUNTS if at_end else (*_COUNTS, *_NULLABLE))
     plain, write, read, output = (count(fields, key) for key in _COUNTS)
     details = fields.object(_DETAILS)
     reasoning: int | None = None
@@ -109,12 +114,13 @@ def _plain(usage: Usage, before: Usage) -> int | None:
 
 
 def render_usage(
-    usage: Usage, tier: str | None, estimate: int, to: Rendering, before: Usage = _NOTHING
+    usage: Usage, tier: str | None, estimate: int, to: Rendering, before: Usage | None = None
 ) -> JsonObject:
     """Return the counts; ``estimate`` stands for input tokens that nobody counted.
 
     ``before`` is what the start of a stream said, when this is the usage of its end.
     """
+    at_end, before = before is not None, before or _NOTHING
     absent = data_of(usage.opaque, "usage").get("absent", ())
     plain = _plain(usage, before)
     values = (plain, usage.cache_write_tokens, usage.cache_read_tokens, usage.output_tokens)
@@ -131,6 +137,9 @@ def render_usage(
     if usage.reasoning_tokens is not None or data_of(usage.opaque, _DETAILS):
         out[_DETAILS] = _render_details(usage)
     _render_tier(tier, out, to)
+    for key in () if at_end else _NULLABLE:
+        if key not in absent and not kept_key(usage.opaque, "usage", key):
+            out.setdefault(key, None)
     _report_unsaid(usage, to)
     return restore(out, usage.opaque, NAME, "usage")
 

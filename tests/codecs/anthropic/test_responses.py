@@ -197,6 +197,8 @@ def test_a_foreign_answer_has_every_key_that_a_client_reads():
             "output_tokens": 5,
             "output_tokens_details": {"thinking_tokens": 2},
             "service_tier": "standard",
+            "cache_creation": None,
+            "inference_geo": None,
         },
     }
     assert losses == [
@@ -214,6 +216,9 @@ def test_numbers_that_nobody_reported_are_an_estimate_and_one_loss():
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": 0,
+        "cache_creation": None,
+        "inference_geo": None,
+        "service_tier": None,
     }
     assert losses == [("usage", "defaulted")]
 
