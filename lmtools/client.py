@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -40,7 +41,7 @@ from .transport.pause import pause
 from .types import ModelInfo, Request, Response, check_request, events_from_response
 from .version import VERSION
 
-__all__ = ["FINISH_S", "LM", "Call", "Stream"]
+__all__ = ["FINISH_S", "LM", "Call", "Stream", "found_in"]
 
 #: Bytes. An error body beyond this is cut: its message stands at its start.
 MAX_ERROR_BODY = 1 << 20
@@ -250,7 +251,7 @@ class LM(Closing):
         response = self._transport.send(call.http, watch)
         if response.status < 300:
             return response
-        with response:
+        with response, found_in(response):
             raise self._error(call.codec, response)
 
     def _error(self, codec: Codec, response: HttpResponse) -> ApiError:
@@ -262,12 +263,7 @@ class LM(Closing):
                 provider=provider.name,
                 status=502,
             )
-        try:
-            body = response.read(MAX_ERROR_BODY)
-        except TransportError:
-            # The status says enough; a body that broke or never ends adds nothing.
-            body = b""
-        body = self.mask(body)
+        body = self.mask(_beginning(response))
         error = codec.parse_error(response.status, response.headers, body)
         error.provider = provider.name
         error.answer = (response.status, response.headers, body)
@@ -332,11 +328,12 @@ class LM(Closing):
         kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
         if kind == "application/json":
             # A server that cannot stream answers whole, whatever it was asked.
-            with response:
+            with response, found_in(response):
                 whole = self.parse(call, response.read())
             ready = iter([list(events_from_response(whole))])
             return Stream(call, None, ready, headers=headers)
-        self.refuse_page(response)
+        with found_in(response):
+            self.refuse_page(response)
         return Stream(call, response, None, self.backend.secret, headers)
 
     def refuse_page(self, response: HttpResponse) -> None:
@@ -409,6 +406,27 @@ class LM(Closing):
         call = Call(http, Request("", ()), Target(dialect), codec)
         with self.send(call, watch) as response:
             return self.read_json(response.read())
+
+
+@contextmanager
+def found_in(answer: HttpResponse) -> Iterator[None]:
+    """Give an error that is raised inside the headers of the answer that it was found in."""
+    try:
+        yield
+    except LMError as error:
+        error.answer_headers = answer.headers
+        raise
+
+
+def _beginning(answer: HttpResponse) -> bytes:
+    """Return an error's body up to its bound, or up to where it broke: the status says the rest."""
+    parts: list[bytes] = []
+    size = 0
+    with suppress(TransportError):
+        while size < MAX_ERROR_BODY and (part := answer.read_some()):
+            parts.append(part)
+            size += len(part)
+    return b"".join(parts)[:MAX_ERROR_BODY]
 
 
 def _repaired(request: Request, target: Target, said_in: str | None, ledger: Ledger) -> Request:

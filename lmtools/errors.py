@@ -72,12 +72,14 @@ class LMError(Exception):
 
     ``code`` is the canonical word of the class; ``provider_code`` the provider's own, unchanged.
     ``retry_after`` is in seconds. ``partial`` is what had come of an answer that broke off (a
-    ``types.Response``; its last tool call may be cut). ``str(error)`` never holds a key.
+    ``types.Response``; its last tool call may be cut), ``answer_headers`` the headers of the answer
+    that it was found in. ``str(error)`` never holds a key.
     """
 
     code = "error"
     retryable = False
     partial: Any = None
+    answer_headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self,
@@ -323,7 +325,6 @@ _CODE_OF_STATUS: dict[int, str] = {
     409: "conflict",
     413: "too_large",
     429: "rate_limit",
-    499: "cancelled",
     503: "overloaded",
     504: "api_timeout",
     529: "overloaded",

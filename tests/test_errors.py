@@ -78,7 +78,7 @@ STATUSES = [
     (418, "invalid_request", 400),
     (422, "invalid_request", 400),
     (429, "rate_limit", 429),
-    (499, "cancelled", 499),
+    (499, "invalid_request", 400),
     (500, "server", 500),
     (502, "server", 500),
     (503, "overloaded", 529),

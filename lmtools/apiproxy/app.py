@@ -12,8 +12,8 @@ from ..codecs import codec_named, count_codec_named
 from ..codecs.base import Codec, Headers
 from ..codecs.text import dumps, loads
 from ..errors import (
-    ApiError,
     AuthError,
+    CancelledError,
     InvalidRequestError,
     LMError,
     NotFoundError,
@@ -26,7 +26,7 @@ from ..secret import Secret
 from ..types import Json
 from . import passing, raw
 from .exchange import Asked, Back, count, incoming, request_id_headers, serve
-from .headers import passed_headers
+from .headers import refusal_headers
 from .inbound import Exchange
 from .log import ExchangeEntry
 from .options import map_model
@@ -85,12 +85,12 @@ class App:
             method = "GET" if http.request.method == "HEAD" else http.request.method
             route.actions[method](self, http, entry)
         except LMError as error:
-            if http.status is not None or error.code == "cancelled":
+            if http.status is not None or isinstance(error, CancelledError):
                 raise
             entry.error = loggable(error)
             failure = as_api_error(error)
             failure.request_id = failure.request_id or entry.request_id
-            headers = (*request_id_headers(entry), *_passed(error))
+            headers = (*request_id_headers(entry), *refusal_headers(error))
             if isinstance(error, MethodError):
                 headers += (("Allow", error.allowed),)
             send_refusal(http, codec_named(dialect), failure, headers)
@@ -126,13 +126,6 @@ def _status(http: Exchange) -> int:
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]+")
-
-
-def _passed(error: LMError) -> Headers:
-    """Return the provider's headers of an error; the codec writes those about a retry itself."""
-    answer = error.answer if isinstance(error, ApiError) else None
-    headers = passed_headers(answer[1]) if answer is not None else ()
-    return tuple(pair for pair in headers if not pair[0].startswith("retry-after"))
 
 
 def _presented(headers: Headers, name: str) -> Secret | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ..client import LM, Call, Stream
+from ..client import LM, Call, Stream, found_in
 from ..codecs import codec_named
 from ..codecs.base import Codec, Headers, Incoming, Loss, Stamp, StreamEncoder
 from ..codecs.text import dumps
@@ -143,32 +143,42 @@ def _answer(asked: Asked, back: Back, call: Call, recall: Recall | None = None) 
     # Response-side functions see the request as the client sent it.
     if call.request is not request:
         call = replace(call, request=request)
-    model, estimated = call.target.model, estimate_tokens(request)
-    stamp = Stamp(
+    if request.stream:
+        estimated = estimate_tokens(request)
+        stamp = _stamp(asked, back, call, estimated)
+        _Streamed(asked, back, call, stamp, recall).run()
+        back.counts.learn(call.target.model, estimated, asked.entry.input_tokens)
+    else:
+        _serve_whole(asked, back, call, recall)
+
+
+def _stamp(asked: Asked, back: Back, call: Call, estimated: int) -> Stamp:
+    return Stamp(
         back.new_id(),
         int(back.now()),
-        request.model,
-        back.counts.scale(model, estimated),
+        asked.request.model,
+        back.counts.scale(call.target.model, estimated),
         foreign=call.codec is not asked.codec,
     )
-    if request.stream:
-        _Streamed(asked, back, call, stamp, recall).run()
-    else:
-        _serve_whole(asked, back, call, stamp, recall)
-    back.counts.learn(model, estimated, asked.entry.input_tokens)
 
 
-def _serve_whole(asked: Asked, back: Back, call: Call, stamp: Stamp, recall: Recall | None) -> None:
-    sent = call
+def _serve_whole(asked: Asked, back: Back, call: Call, recall: Recall | None) -> None:
+    sent, model = call, call.target.model
     call, answer = back.lm.deliver(sent, asked.http.watch())
     if call is not sent:
         _note_remedy(asked, back, call)
-    with answer:
+    with answer, found_in(answer):
         response = back.lm.parse(call, answer.read())
     if recall is not None:
         response, lost = recall.keep(response)
         _log_losses(back.log, asked.entry, tuple(lost))
+    # An answer that counts its input needs no estimate, which is a tenth of a large request's cost.
+    counted = response.usage.input_tokens
+    needed = counted is None or back.counts.would_teach(model, counted)
+    estimated = estimate_tokens(asked.request) if needed else 0
+    stamp = _stamp(asked, back, call, estimated)
     rendered = asked.codec.render_response(response, asked.request, stamp)
+    back.counts.learn(model, estimated, counted)
     note_response(asked.entry, response)
     _log_losses(back.log, asked.entry, rendered.losses)
     own = asked.headers(call.losses, answer.headers)
@@ -202,11 +212,12 @@ class _Streamed:
         except CancelledError:
             raise
         except LMError as error:
+            error.answer_headers = error.answer_headers or self._answer
             if not self._begun:
                 raise
             self._fail(error)
         if self._begun and not self._finished:
-            self._http.end(self._encoder.close())
+            self._finish()
 
     def _relay(self, stream: Stream) -> None:
         if stream.call is not self._call:

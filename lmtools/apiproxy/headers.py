@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..codecs.base import Headers
+from ..codecs.error_headers import retry_after_value
+from ..errors import LMError
 
-__all__ = ["passed_headers"]
+__all__ = ["passed_headers", "refusal_headers"]
 
 _PASSED = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 _PASSED_FAMILIES = ("anthropic-ratelimit-", "x-ratelimit-")
@@ -24,3 +26,16 @@ def passed_headers(headers: Headers) -> Headers:
         elif lower in _REQUEST_IDS:
             found.append(("x-upstream-request-id", value))
     return tuple(found)
+
+
+def refusal_headers(error: LMError) -> Headers:
+    """Return what the provider's answer said beside an error.
+
+    A wait that is known is said in whole seconds: some clients read neither a date nor
+    ``retry-after-ms``.
+    """
+    found = passed_headers(error.answer_headers)
+    if error.retry_after is None:
+        return found
+    rest = tuple(pair for pair in found if pair[0] != "retry-after")
+    return (*rest, ("retry-after", retry_after_value(error.retry_after)))

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from ..client import FINISH_S, Call
+from ..client import FINISH_S, Call, found_in
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
-from ..codecs.error_headers import retry_after_value
 from ..codecs.passage import EventBytes, Passage, Renamer, around, rename_answer
 from ..codecs.text import loads
 from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
@@ -22,7 +21,7 @@ from ..transport import HttpResponse
 from ..types import End, Event, Request, Start, StreamError, events_from_response, stream_error
 from . import exchange
 from .exchange import Back, is_meaningful, note_usage, request_id_headers
-from .headers import passed_headers
+from .headers import passed_headers, refusal_headers
 from .inbound import Exchange
 from .log import ExchangeEntry
 from .raw import Passing
@@ -172,9 +171,9 @@ def _learn_count(asked: _Asked) -> None:
 
 
 def _serve_whole(asked: _Asked) -> None:
-    with asked.back.lm.send(asked.call, asked.http.watch()) as answer:
+    with asked.back.lm.send(asked.call, asked.http.watch()) as answer, found_in(answer):
         body = answer.read()
-    _listen_to_whole(asked, body)
+        _listen_to_whole(asked, body)
     if asked.is_renamed:
         body = rename_answer(body, asked.passing.model)
     headers = (("Content-Type", "application/json"), *asked.headers(answer))
@@ -270,12 +269,13 @@ class _Stream:
     def run(self) -> None:
         watch = self._http.watch(self._ping, exchange.PING_INTERVAL_S)
         try:
-            with self._asked.back.lm.send(self._asked.call, watch) as answer:
+            lm = self._asked.back.lm
+            with lm.send(self._asked.call, watch) as answer, found_in(answer):
                 self._headers = self._asked.headers(answer)
                 if _is_json(answer):
                     self._serve_whole(answer.read())
                 else:
-                    self._asked.back.lm.refuse_page(answer)
+                    lm.refuse_page(answer)
                     self._relay(answer)
         except CancelledError:
             raise

@@ -207,11 +207,23 @@ def _says_so(message: str) -> bool:
 
 def _type_word(code: str, provider_code: str | None, opaque: tuple[Opaque, ...]) -> str:
     """Return the type word: the provider's own where it is one of this dialect's."""
-    if provider_code in ERROR_TYPES or (
-        provider_code is not None and data_of(opaque, "error").get("type") == provider_code
-    ):
+    if provider_code is not None and data_of(opaque, "error").get("type") == provider_code:
+        return provider_code
+    if provider_code in ERROR_TYPES and _may_mean(ERROR_TYPES[provider_code][0], code):
         return provider_code
     return _TYPE_OF_CODE.get(code, "api_error")
+
+
+def _may_mean(word_code: str, code: str) -> bool:
+    """Tell whether a type word of this API stands for a code (``_code``).
+
+    OpenAI says ``invalid_request_error`` too, and with it of a conflict or of a wrong key.
+    """
+    if word_code == code:
+        return True
+    if word_code == "not_found" and code == "unsupported_model":
+        return True
+    return word_code in _CLIENT_CODES and code in ("context_length", "billing")
 
 
 def error_body(

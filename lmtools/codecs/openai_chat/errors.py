@@ -57,6 +57,10 @@ _CODES = {
     "unsupported_country_region_territory": "permission",
     "access_terminated": "permission",
     "insufficient_quota": "billing",
+    "credit_balance_exhausted": "billing",
+    "organization_spend_limit_exceeded": "billing",
+    "organization_usage_limit_exceeded": "billing",
+    "project_spend_limit_exceeded": "billing",
     "billing_hard_limit_reached": "billing",
     "billing_not_active": "billing",
     "billing_error": "billing",
@@ -67,7 +71,7 @@ _CODES = {
     "RESOURCE_EXHAUSTED": "rate_limit",
     "tokens": "rate_limit",
     "requests": "rate_limit",
-    "slow_down": "overloaded",
+    "server_is_overloaded": "overloaded",
     "overloaded": "overloaded",
     "engine_overloaded": "overloaded",
     "overloaded_error": "overloaded",
@@ -89,6 +93,9 @@ _VAGUE = {
     "invalid_request_error": "invalid_request",
     "BadRequestError": "invalid_request",
     "INVALID_ARGUMENT": "invalid_request",
+    # With 429 one's own rate, with 503 everybody's.
+    "slow_down": "overloaded",
+    "service_unavailable_error": "overloaded",
     "server_error": "server",
     "api_error": "server",
     "InternalServerError": "server",
@@ -186,6 +193,10 @@ def _read(value: Json, status: int | None, headers: Headers) -> ApiError | None:
     if not isinstance(value, dict):
         return None
     inner = value.get("error")
+    if isinstance(inner, dict) and value.get("type") == "error":
+        # Anthropic's form, from a gateway that passes on what it got.
+        rest = {key: held for key, held in value.items() if key != "type"}
+        return _read_object(inner, rest, status, headers, own_form=False)
     if isinstance(inner, dict):
         return _read_object(inner, value, status, headers)
     if isinstance(inner, str) and inner:
