@@ -39,6 +39,7 @@ from ..types import (
 Call = TypeVar("Call", ToolCallPart, ToolCallDelta)
 
 _NOTHING = Kept()
+_START = Start()
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
@@ -63,7 +64,7 @@ class Recall:
         self._client = client
         self._origin = origin
         self._heard = Assembler()
-        self._heard.feed(Start())
+        self._heard.feed(_START)
         self._characters = 0
         self._begun: set[tuple[int, str]] = set()
         self._places: list[int] = []

@@ -18,6 +18,8 @@ absent.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 from ..errors import RequestError
@@ -124,8 +126,9 @@ class Fields:
 
 def _in_order(keys: tuple[str, ...], natural: tuple[str, ...]) -> bool:
     """Tell whether ``keys`` appear in ``natural`` in the same order (gaps allowed)."""
-    place = iter(natural)
-    return all(key in place for key in keys)
+    # Looking into an iterator takes what stands before the key out of it.
+    place: Any = iter(natural)
+    return all(map(contains, repeat(place), keys))
 
 
 def restore(out: JsonObject, opaque: tuple[Opaque, ...], dialect: str, kind: str) -> JsonObject:

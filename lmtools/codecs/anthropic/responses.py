@@ -149,6 +149,8 @@ def restore_message(
     out: JsonObject, opaque: tuple[Opaque, ...], kinds: tuple[str, ...]
 ) -> JsonObject:
     """Return a message as the wire had it: without the keys it lacked, with those nobody took."""
+    if not any(item.dialect == NAME for item in opaque):
+        return out
     absent = data_of(opaque, kinds[0]).get("absent", ())
     for key in tuple(out):
         is_unsaid = key in absent and not out[key]

@@ -69,7 +69,7 @@ class Minting:
 
 def call_stem(response_id: str | None) -> str:
     """Return the first part of minted call ids: the answer's id keeps those of two turns apart."""
-    tail = "".join(c for c in (response_id or "")[-24:] if c.isalnum())
+    tail = "".join(filter(str.isalnum, (response_id or "")[-24:]))
     return f"call_{tail[-12:]}_" if tail else "call_"
 
 

@@ -110,7 +110,8 @@ def _parse(body: Json, request: Request, target: Target) -> Response:
         fields.rest["choices"] = [*choices[:place], *choices[place + 1 :]]
         if place:
             notes["place"] = place
-    minting = Minting(call_stem(id), f"{call_stem(id)}0")
+    stem = call_stem(id)
+    minting = Minting(stem, f"{stem}0")
     names = wire_names(request, target)
     choice = _Choice(choices[place], request, minting, names, target.origin)
     usage = _take_usage(fields)

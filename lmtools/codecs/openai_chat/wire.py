@@ -29,14 +29,14 @@ class Shape:
         self, fields: Fields, wire: JsonObject, notes: JsonObject | None = None
     ) -> tuple[Opaque, ...]:
         """Return what is left of ``wire`` after the parser took its keys from ``fields``."""
-        notes = notes or {}
-        absent = [key for key in self.always if key not in wire]
-        if absent:
-            notes["absent"] = absent
-        rest = fields.rest
+        absent, rest = [], fields.rest
         for key, value in self.always.items():
-            if key in rest and rest[key] == value:
+            if key not in wire:
+                absent.append(key)
+            elif key in rest and rest[key] == value:
                 del rest[key]
+        if absent:
+            notes = {**(notes or {}), "absent": absent}
         return fields.kept(NAME, self.kind, self.keys, notes)
 
     def fill(self, out: JsonObject, opaque: tuple[Opaque, ...]) -> JsonObject:
