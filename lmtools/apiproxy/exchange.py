@@ -114,7 +114,7 @@ def serve(asked: Asked, back: Back) -> None:
     recall = _recall(asked, back, sent.model)
     if recall is not None:
         sent = recall.restore(sent)
-    call = back.lm.render(sent, said_in=asked.codec.NAME)
+    call = _restated(back.lm.render(sent, said_in=asked.codec.NAME), recall)
     entry.losses = len(call.losses) or None
     _log_losses(back.log, entry, call.losses)
     if back.strict:
@@ -136,6 +136,11 @@ def _recall(asked: Asked, back: Back, model: str) -> Recall | None:
     if back.memory is None or target.origin is None or codec_named(target.dialect) is asked.codec:
         return None
     return Recall(back.memory, client_mark(asked.http.request.headers), target.origin)
+
+
+def _restated(call: Call, recall: Recall | None) -> Call:
+    """Return a call with its losses under the paths of the request as the client sent it."""
+    return call if recall is None else replace(call, losses=recall.restate(call.losses))
 
 
 def _answer(asked: Asked, back: Back, call: Call, recall: Recall | None = None) -> None:
@@ -166,6 +171,7 @@ def _serve_whole(asked: Asked, back: Back, call: Call, recall: Recall | None) ->
     sent, model = call, call.target.model
     call, answer = back.lm.deliver(sent, asked.http.watch())
     if call is not sent:
+        call = _restated(call, recall)
         _note_remedy(asked, back, call)
     with answer, found_in(answer):
         response = back.lm.parse(call, answer.read())
@@ -221,8 +227,9 @@ class _Streamed:
 
     def _relay(self, stream: Stream) -> None:
         if stream.call is not self._call:
-            _note_remedy(self._asked, self._back, stream.call)
-        self._call, self._answer = stream.call, stream.headers
+            self._call = _restated(stream.call, self._recall)
+            _note_remedy(self._asked, self._back, self._call)
+        self._answer = stream.headers
         for batch in stream.batches():
             last = batch[-1]
             if last.type == "error" and not self._begun and not any(map(is_meaningful, batch[:-1])):

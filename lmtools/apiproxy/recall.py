@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
+from operator import is_
 from typing import Protocol, TypeVar
 
 from ..codecs.base import Headers, Loss
 from ..codecs.places import Place, put_back
 from ..codecs.seal import is_state
 from ..http1 import find
+from ..providers.repairs import Ledger
 from ..state.calls import Kept
 from ..types import (
     Assembler,
@@ -68,16 +70,28 @@ class Recall:
         self._characters = 0
         self._begun: set[tuple[int, str]] = set()
         self._places: list[int] = []
+        self._restated: tuple[Ledger, Request] | None = None
 
     # Requests
 
     def restore(self, request: Request) -> Request:
         """Return the request with the state of its calls that did not come back."""
-        messages = tuple(map(self._restored, request.messages))
-        changed = any(new is not old for new, old in zip(messages, request.messages, strict=True))
-        return replace(request, messages=messages) if changed else request
+        ledger = Ledger(request)
+        messages = tuple(self._restored(message, ledger) for message in request.messages)
+        if all(map(is_, messages, request.messages)):
+            return request
+        restored = replace(request, messages=messages)
+        self._restated = ledger, restored
+        return restored
 
-    def _restored(self, message: Message) -> Message:
+    def restate(self, losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+        """Return losses of the restored request under the paths of the request as it was asked."""
+        if self._restated is None:
+            return losses
+        ledger, restored = self._restated
+        return ledger.restate(losses, restored)
+
+    def _restored(self, message: Message, ledger: Ledger) -> Message:
         if message.role != "assistant" or not any(map(_is_call, message.parts)):
             return message
         parts: list[Part] = []
@@ -88,16 +102,16 @@ class Recall:
                 kept = self._memory.recall(self._client, self._origin, part) or _NOTHING
                 thoughts += [(Place(at, calls), thought) for at, thought in kept.thoughts]
                 if kept.opaque and not self._owns(part.opaque):
-                    part = replace(part, opaque=(*part.opaque, *kept.opaque))
+                    part = ledger.change(part, opaque=(*part.opaque, *kept.opaque))
                 calls += 1
             parts.append(part)
-        if not thoughts and all(map(_is, parts, message.parts)):
+        if not thoughts and all(map(is_, parts, message.parts)):
             return message
         if any(isinstance(part, ThinkingPart) and self._owns(part.opaque) for part in parts):
             thoughts = []
         restored = put_back(_without_copy(parts, thoughts), thoughts)
-        same = len(restored) == len(message.parts) and all(map(_is, restored, message.parts))
-        return message if same else replace(message, parts=restored)
+        same = len(restored) == len(message.parts) and all(map(is_, restored, message.parts))
+        return message if same else ledger.change(message, parts=restored)
 
     def _owns(self, opaque: tuple[Opaque, ...]) -> bool:
         return any(is_state(item) and item.origin == self._origin for item in opaque)
@@ -116,7 +130,7 @@ class Recall:
             characters += len(part.text) if isinstance(part, TextPart) else 0
         losses = self._remember(zip(parts, places, strict=True))
         bare = tuple(_bare(part) if isinstance(part, ToolCallPart) else part for part in parts)
-        if all(map(_is, bare, parts)):
+        if all(map(is_, bare, parts)):
             return response, losses
         return replace(response, message=replace(response.message, parts=bare)), losses
 
@@ -178,10 +192,6 @@ def _bare(call: Call) -> Call:
     """Return a call without the state on it."""
     left = tuple(item for item in call.opaque if not is_state(item))
     return call if len(left) == len(call.opaque) else replace(call, opaque=left)
-
-
-def _is(one: Part, other: Part) -> bool:
-    return one is other
 
 
 def _is_call(part: Part) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lmtools.apiproxy.recall import Recall, client_mark
+from lmtools.codecs.base import Loss
 from lmtools.state.calls import CallStates, Kept
 from lmtools.types import (
     End,
@@ -248,3 +249,25 @@ def test_clients_are_told_apart_by_the_credentials_that_they_send(
     assert client_mark((("host", "x"), ("Authorization", "Bearer key"))) == mark
     assert client_mark(other) != mark
     assert "key" not in mark
+
+
+def test_losses_are_told_under_the_paths_of_the_request_as_it_was_asked() -> None:
+    memory = CallStates()
+    learn(memory, ANSWER, True)
+    into = recall(memory)
+    losses = (Loss("messages[1].parts[5].name", "dropped", ""), Loss("stop", "dropped", ""))
+    assert into.restate(losses) == losses
+    asked = Request("m", (Message.user("Hi"), Message("assistant", KEPT)))
+    restored = into.restore(asked).messages[1].parts
+
+    where = {f"messages[1].parts[{i}].x": part for i, part in enumerate(restored)}
+    told = into.restate(tuple(Loss(path, "dropped", "") for path in where))
+    assert [loss.path for loss in told] == [
+        "messages[1]",
+        "messages[1]",
+        "messages[1]",
+        "messages[1]",
+        "messages[1].parts[1].x",
+        "messages[1]",
+        "messages[1].parts[2].x",
+    ]
