@@ -404,8 +404,14 @@ class LM(Closing):
         )
         http = HttpRequest("GET", url + query, headers, b"", self.timeouts)
         call = Call(http, Request("", ()), Target(dialect), codec)
-        with self.send(call, watch) as response:
-            return self.read_json(response.read())
+        with self.send(call, watch) as response, found_in(response):
+            body = response.read()
+            value = self.read_json(body)
+            if isinstance(value, dict) and value.get("error"):
+                error = codec.parse_error(response.status, response.headers, self.mask(body))
+                error.provider = self.backend.provider.name
+                raise error
+            return value
 
 
 @contextmanager

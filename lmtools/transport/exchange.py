@@ -11,7 +11,7 @@ from ..http1 import MAX_HEAD, BodyReader, ResponseHead, head_end, parse_response
 from .connection import Connection, NoAnswerError, receive
 from .waits import READ, Waiter
 
-__all__ = ["Release", "Segments", "SocketBody", "read_head", "write_all"]
+__all__ = ["Release", "Segments", "SocketBody", "UnreadableBody", "read_head", "write_all"]
 
 #: A request's bytes in pieces.
 Segments = Sequence[bytes | memoryview]
@@ -265,3 +265,21 @@ class SocketBody:
             whole = self._reader.done and not self._reader.rest
             by_itself = self._reader.framing.kind != "eof"
             self._release(connection, self._reusable and whole and by_itself)
+
+
+class UnreadableBody:
+    """The body of an answer whose head says that it cannot be read: every read raises."""
+
+    buffered = True
+
+    def __init__(self, error: ProtocolError) -> None:
+        self._error = error
+
+    def read_some(self) -> bytes:
+        raise self._error
+
+    def finish(self, _seconds: float) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """There is nothing to give up: the connection was closed with the head."""

@@ -37,7 +37,7 @@ from .address import Origin, split_url
 from .base import BodySource, Clock, HttpRequest, HttpResponse, Watch
 from .connection import Connection, NoAnswerError
 from .dial import Lookup, open_socket, open_tunnel
-from .exchange import Release, Segments, SocketBody, read_head, write_all
+from .exchange import Release, Segments, SocketBody, UnreadableBody, read_head, write_all
 from .inflate import InflatedBody, content_coding
 from .pool import Pool, Route, Slots
 from .proxies import Proxies, from_environment
@@ -194,22 +194,11 @@ class HttpTransport(Closing):
         try:
             sent, early = write_all(connection, segments, waiter, deadline)
             head, rest = read_head(connection, waiter, deadline, early)
-            reader, ready, coding = _start_body(head, rest, request, waiter.peer)
+            reusable = sent and keep_alive(head) and _keeps_alive(request.headers)
+            source = self._body(connection, head, rest, request, route, waiter, reusable)
         except BaseException:
             connection.close()
             raise
-        # From here on the body owns the connection and the slot, and gives both back.
-        source: BodySource = SocketBody(
-            connection,
-            reader,
-            waiter,
-            request.timeouts.idle,
-            self._release_for(route),
-            reusable=sent and keep_alive(head) and _keeps_alive(request.headers),
-            ready=ready,
-        )
-        if coding:
-            source = InflatedBody(source, coding, request.max_body, waiter.peer)
         return HttpResponse(
             head.status,
             head.headers,
@@ -218,6 +207,34 @@ class HttpTransport(Closing):
             request_url=request.url,
             max_body=request.max_body,
         )
+
+    def _body(
+        self,
+        connection: Connection,
+        head: ResponseHead,
+        rest: bytes,
+        request: HttpRequest,
+        route: Route,
+        waiter: Waiter,
+        is_reusable: bool,
+    ) -> BodySource:
+        """Return the body, which owns the connection and the slot from now on.
+
+        A refusal counts even where its body cannot be read: its status and headers say enough.
+        """
+        release = self._release_for(route)
+        try:
+            reader, ready, coding = _start_body(head, rest, request, waiter.peer)
+        except ProtocolError as error:
+            if head.status < 400:
+                raise
+            release(connection, False)
+            return UnreadableBody(error)
+        idle = request.timeouts.idle
+        source = SocketBody(
+            connection, reader, waiter, idle, release, reusable=is_reusable, ready=ready
+        )
+        return InflatedBody(source, coding, request.max_body, waiter.peer) if coding else source
 
     def _release_for(self, route: Route) -> Release:
         def release(connection: Connection, reusable: bool) -> None:

@@ -137,9 +137,14 @@ def said_by(cell: Cell, kind: str) -> Any:
     return WORDS[kind][0 if cell.client == "anthropic" else 1]
 
 
-def assert_refused(cell: Cell, answered: Answered, status: int) -> dict[str, Any]:
-    """Check that an answer is a refusal in the client's own form, and return its error."""
-    error = answered.error
+def assert_refused(
+    cell: Cell, answered: Answered, status: int, *, as_it_came: bool = False
+) -> dict[str, Any]:
+    """Check that an answer is a refusal in the client's own form, and return its error.
+
+    One that passes ``as_it_came`` has the keys that its provider gave it.
+    """
+    error: dict[str, Any] = answered.body["error"] if as_it_came else answered.error
     assert answered.status == status, error
     assert answered.dialect == cell.client
     assert answered.headers["x-request-id"] == answered.headers["request-id"] == OWN_ID

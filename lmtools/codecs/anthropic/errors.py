@@ -93,14 +93,18 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
     fields = Fields(body, "")
     # Where no header says the id either, who sends the error on may add their own.
     notes = {"absent": ["request_id"]} if "request_id" not in body and request_id(headers) else None
-    if fields.rest.get("type") == "error":
+    is_own_form = fields.rest.get("type") == "error"
+    if is_own_form:
         del fields.rest["type"]
-    word, message, detail = _error_object(fields)
+    word, message, detail = _error_object(fields, is_own_form)
     wrapped = unwrap(message)
     if wrapped is not None:
         message = wrapped.message
-        word = wrapped.type if wrapped.type in ERROR_TYPES else word
-        status = wrapped.status if status is None or status < 400 else status
+        if wrapped.type in ERROR_TYPES:
+            word = wrapped.type
+        if status is None or status < 400 or (status >= 500 and wrapped.status < 500):
+            # The gateway's own status is of the wrapping; a 4xx inside is the true one.
+            status = wrapped.status
     code = _code(word, status, message)
     try:
         id = fields.text("request_id")
@@ -119,7 +123,9 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
     )
 
 
-def _error_object(fields: Fields) -> tuple[str | None, str, tuple[Opaque, ...]]:
+def _error_object(
+    fields: Fields, is_own_form: bool
+) -> tuple[str | None, str, tuple[Opaque, ...]]:
     """Take ``error``; return its type word, its message, and what else it holds."""
     value = fields.rest.pop("error", None)
     if value.__class__ is str:
@@ -136,7 +142,8 @@ def _error_object(fields: Fields) -> tuple[str | None, str, tuple[Opaque, ...]]:
     else:
         message = "the server gave an error without a message"
     # A word that is in no table is noted, so that rendering knows it for this dialect's own.
-    notes = None if word is None or word in ERROR_TYPES else {"type": word}
+    is_new = is_own_form and word is not None and word not in ERROR_TYPES
+    notes = {"type": word} if is_new else None
     return word, message, inner.kept(NAME, "error", ("type", "message"), notes)
 
 

@@ -187,7 +187,8 @@ def error_in_chunk(body: Json) -> StreamError | None:
 
 
 def _read(value: Json, status: int | None, headers: Headers) -> ApiError | None:
-    if isinstance(value, list) and len(value) == 1:
+    is_listed = isinstance(value, list) and len(value) == 1
+    if is_listed:
         # Google's compatible endpoint wraps its error in a list.
         value = value[0]
     if not isinstance(value, dict):
@@ -198,7 +199,8 @@ def _read(value: Json, status: int | None, headers: Headers) -> ApiError | None:
         rest = {key: held for key, held in value.items() if key != "type"}
         return _read_object(inner, rest, status, headers, own_form=False)
     if isinstance(inner, dict):
-        return _read_object(inner, value, status, headers)
+        own_form = not is_listed and isinstance(inner.get("message"), str)
+        return _read_object(inner, value, status, headers, own_form=own_form)
     if isinstance(inner, str) and inner:
         return _read_text(inner, "error", value, status, headers)
     if isinstance(value.get("message"), str):
@@ -258,7 +260,8 @@ def _read_object(
     param = inner.get("param")
     code = _code(words, status, message)
     if not own_form:
-        inner = {"message": message, "type": None, "param": None, "code": None, **inner}
+        empty = {"message": message, "type": None, "param": None, "code": None}
+        inner = {**empty, **inner, "message": message}
     return _error(
         code,
         message,

@@ -113,7 +113,6 @@ SAME = [
     {"error": {"message": "m"}},
     {"error": {"message": "m", "type": "x", "extra": {"a": 1}}, "beside": [1]},
     {"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT", "details": []}},
-    {"error": {"type": "x"}},
 ]
 
 
