@@ -65,8 +65,9 @@ class Recall:
         self._memory = memory
         self._client = client
         self._origin = origin
-        self._heard = Assembler()
-        self._heard.feed(_START)
+        # Thoughts and calls of a stream, put together only where state came with them.
+        self._heard: list[Event] = []
+        self._has_state = False
         self._characters = 0
         self._begun: set[tuple[int, str]] = set()
         self._places: list[int] = []
@@ -145,23 +146,33 @@ class Recall:
                 self._characters += len(text)
             case PartDelta(part=ThinkingPart() | ToolCallPart()):
                 self._places.append(self._characters)
-                self._heard.feed(event)
+                self._note(event, (*event.part.opaque, *event.opaque))
                 if isinstance(event.part, ToolCallPart):
                     return replace(event, part=_bare(event.part))
             case ThinkingDelta() | ToolCallDelta():
                 if (event.part_index, event.type) not in self._begun:
                     self._begun.add((event.part_index, event.type))
                     self._places.append(self._characters)
-                self._heard.feed(event)
+                self._note(event, event.opaque)
                 if isinstance(event, ToolCallDelta) and event.opaque:
                     return _bare(event)
             case PartEnd():
-                self._heard.feed(event)
+                self._note(event, event.opaque)
         return event
+
+    def _note(self, event: Event, opaque: tuple[Opaque, ...]) -> None:
+        self._heard.append(event)
+        if opaque and any(map(is_state, opaque)):
+            self._has_state = True
 
     def close(self) -> list[Loss]:
         """Remember what was heard, at the end of a whole stream; return what is lost."""
-        return self._remember(zip(self._heard.partial().message.parts, self._places, strict=True))
+        if not self._has_state:
+            return []
+        whole = Assembler()
+        for event in (_START, *self._heard):
+            whole.feed(event)
+        return self._remember(zip(whole.partial().message.parts, self._places, strict=True))
 
     def _remember(self, parts: Iterable[tuple[Part, int]]) -> list[Loss]:
         """Remember each call's state and the thoughts before it; the last has the rest as well."""

@@ -138,6 +138,10 @@ class Framing:
             return []
         return self._switch(key, event)
 
+    def note(self, text: str) -> None:
+        """Take one more fragment of the open call, for which there is nothing else to do."""
+        self._unscanned.append(text)
+
     def _switch(self, key: Key, event: Delta) -> list[Action]:
         """Go on to another part, if the open one can be closed."""
         if self.open is None:

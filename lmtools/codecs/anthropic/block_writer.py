@@ -210,6 +210,14 @@ class BlockWriter:
         self._texts.append(text)
         return quoted_between(self._text_head, text, _TAIL)
 
+    def thought(self, text: str) -> bytes:
+        """Return the frame of one thinking delta and nothing else."""
+        return quoted_between(self._thinking_head, text, _TAIL)
+
+    def arguments(self, text: str) -> bytes:
+        """Return the frame of one fragment of a call's input and nothing else."""
+        return self._input(text, ())
+
     def delta(self, event: Part | OpaqueDelta) -> bytes:
         match event:
             case TextDelta() | RefusalDelta():
@@ -222,7 +230,7 @@ class BlockWriter:
             case ThinkingDelta():
                 return self._thinking(event)
             case ToolCallDelta():
-                return self._input(event)
+                return self._input(event.text, event.wire)
             case BuiltinCallDelta():
                 return self._json(event.text, event.wire)
             case CitationDelta():
@@ -253,7 +261,7 @@ class BlockWriter:
             signature = seal(carried)
         if signature is None:
             if not event.wire:
-                return quoted_between(self._thinking_head, event.text, _TAIL)
+                return self.thought(event.text)
             return self._delta({"type": "thinking_delta", "thinking": event.text}, event.wire)
         shown = b""
         wire = event.wire
@@ -263,14 +271,14 @@ class BlockWriter:
             self._held += self._delta({"type": "signature_delta", "signature": signature}, wire)
         return shown
 
-    def _input(self, event: ToolCallDelta) -> bytes:
+    def _input(self, text: str, wire: tuple[Opaque, ...]) -> bytes:
         if not self._is_custom:
-            return self._json(event.text, event.wire)
-        if not event.text:
+            return self._json(text, wire)
+        if not text:
             return b""
         opening = "" if self._is_begun else '{"input":"'
         self._is_begun = True
-        return self._json(opening + dumps(event.text)[1:-1], event.wire)
+        return self._json(opening + dumps(text)[1:-1], wire)
 
     def _json(self, text: str, wire: tuple[Opaque, ...]) -> bytes:
         if wire:

@@ -44,7 +44,7 @@ from ...types import (
 )
 from ..base import Losses, Stamp
 from ..blocks import CLOSE, OPEN, Action, Framing
-from ..fields import report_foreign
+from ..fields import held_keys
 from ..seal import is_state
 from ..text import dumps
 from .block_writer import BlockWriter, frame
@@ -54,7 +54,9 @@ from .responses import NO_CONTENT, message_head, restore_message
 from .spelling import NAME, REDACTED, data_of
 from .usage import CARRIED_COUNTS, render_stop_reason, render_usage
 
+_FRAGMENTS = (TextDelta, ThinkingDelta, ToolCallDelta)
 _EMPTY = TextDelta(0, "")
+_REST = {"rest"}
 _PING = encode_event('{"type":"ping"}', "ping")
 _GRAMMAR = frozenset(
     {
@@ -94,12 +96,14 @@ class Encoder:
             return b""
         # Nearly every event: one more text for the open block, with nothing beside it.
         if (
-            event.__class__ is TextDelta
-            and self._framing.open == (event.part_index, "text")
-            and not (event.opaque or event.logprobs)
+            isinstance(event, _FRAGMENTS)
+            and self._framing.open == (event.part_index, event.type)
+            and not event.opaque
             and (event.wire is self._known_wire or self._says_nothing_new(event.wire))
         ):
-            return self._block.text(event.text)
+            plain = self._plain(event)
+            if plain is not None:
+                return plain
         match event:
             case Start():
                 return self._start(event)
@@ -111,6 +115,15 @@ class Encoder:
                 return self._opaque(event)
             case _:
                 return self._started() + self._delta(event)
+
+    def _plain(self, event: TextDelta | ThinkingDelta | ToolCallDelta) -> bytes | None:
+        """Return the frame of one more text of the open block; None where it says more."""
+        if isinstance(event, TextDelta):
+            return None if event.logprobs else self._block.text(event.text)
+        if isinstance(event, ThinkingDelta):
+            return self._block.thought(event.text)
+        self._framing.note(event.text)
+        return self._block.arguments(event.text)
 
     def ping(self) -> bytes:
         return b"" if self._is_ended else _PING
@@ -177,7 +190,9 @@ class Encoder:
                 # The frame that brought it; the state itself comes with its part.
                 return b""
             self._report((content,), "")
-            self._once((content.dialect, content.kind), content.kind, "dropped", "a foreign event")
+            if not any(held_keys(content.data)):
+                said = (content.dialect, content.kind)
+                self._once(said, content.kind, "dropped", "a foreign event")
             return b""
         kind = content.data.get("type")
         if content.kind not in ("ping", "event") or not _is_event_name(kind):
@@ -241,15 +256,16 @@ class Encoder:
             if said in self._seen:
                 continue
             self._seen.add(said)
-            fresh: Losses = []
-            report_foreign((item,), NAME, path, fresh)
-            for loss in fresh:
-                self._once((item.dialect, loss.path), loss.path, loss.action, loss.reason)
+            reason = f"only {item.dialect} says this; {NAME} has no such field"
+            for key in held_keys(item.data):
+                where = f"{path}.{key}" if path else key
+                self._once((item.dialect, where), where, "dropped", reason)
 
     def _says_nothing_new(self, wire: tuple[Opaque, ...]) -> bool:
         """Tell whether what stands beside a frame is another dialect's and was reported before."""
-        if not all(o.dialect != NAME and _keys_of(o, "") in self._seen for o in wire):
-            return False
+        for item in wire:
+            if item.dialect == NAME or _keys_of(item, "") not in self._seen:
+                return False
         # Frames that differ in their text alone share what stands beside it.
         self._known_wire = wire
         return True
@@ -261,7 +277,9 @@ class Encoder:
 
 
 def _keys_of(item: Opaque, path: str) -> tuple[str, ...]:
-    return (item.dialect, item.kind, path, *item.data.get("rest", ()))
+    data = item.data
+    keys = data["rest"] if data.keys() == _REST else held_keys(data)
+    return (item.dialect, item.kind, path, *keys)
 
 
 def _is_event_name(kind: Json) -> bool:
