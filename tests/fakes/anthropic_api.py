@@ -120,6 +120,8 @@ def _blocks(scenario: Scenario) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     if scenario.thinking:
         found.append(("thinking", scenario.thinking))
+    if scenario.redacted:
+        found.append(("redacted_thinking", scenario.redacted))
     text = (*scenario.text, scenario.refusal) if scenario.refusal else scenario.text
     if text:
         found.append(("text", text))
@@ -131,6 +133,8 @@ def _whole_block(scenario: Scenario, block: tuple[str, Any], number: int) -> dic
     if kind == "thinking":
         signature = "Zm9yZ2Vk" if scenario.forge else anthropic_rules.sign(scenario.thought)
         found = {"type": "thinking", "thinking": scenario.thought, "signature": signature}
+    elif kind == "redacted_thinking":
+        found = {"type": kind, "data": anthropic_rules.redacted(held)}
     elif kind == "text":
         found = {"type": "text", "text": "".join(held)}
         if scenario.shape == "argo":
@@ -184,6 +188,7 @@ def _events(
         whole = _whole_block(scenario, (kind, held), number)
         empty = {
             "thinking": {"thinking": "", "signature": ""},
+            "redacted_thinking": {},
             "text": {"text": ""},
             "tool_use": {"input": {}},
         }
@@ -210,6 +215,8 @@ def _deltas(kind: str, held: Any, whole: dict[str, Any]) -> Iterator[dict[str, A
         # The real API opens with an empty fragment.
         for piece in ("", *held.arguments):
             yield {"type": "input_json_delta", "partial_json": piece}
+        return
+    if kind == "redacted_thinking":
         return
     for piece in held:
         yield {"type": f"{kind}_delta", kind: piece}

@@ -67,6 +67,8 @@ class Scenario:
 
     text: tuple[str, ...] = ("Hello", ", world!")
     thinking: tuple[str, ...] = ()
+    #: What redacted thinking was made of; only Anthropic's API has it.
+    redacted: str = ""
     calls: tuple[Call, ...] = ()
     refusal: str = ""
     finish: str = ""
@@ -126,6 +128,7 @@ THINKING_TOOL = Scenario(
     text=(),
     calls=(Call("get_weather", ('{"location": "Oslo"}',), "t"),),
 )
+REDACTED_TOOL = Scenario(redacted="a secret thought", text=(), calls=THINKING_TOOL.calls)
 REFUSAL = Scenario(text=(), refusal="I cannot help with that.")
 LENGTH = Scenario(text=("This is cut",), finish="length")
 STOPPED = Scenario(text=("one, two, ",), stop_sequence="three")

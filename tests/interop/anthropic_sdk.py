@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -25,10 +26,8 @@ from tests.interop.asks import (
     Turn,
 )
 from tests.interop.shapes import Always, check
-from tests.interop.tap import Came, Tap
+from tests.interop.tap import CLIENT_KEY, TIMEOUT_S, Came, Tap
 
-KEY = "sk-client-key-0001"
-TIMEOUT_S = 40.0
 _API = "https://platform.claude.com/docs/en/api/messages"
 
 #: In every recorded answer of the API, null or not; the reference lists them as fields that may be null.
@@ -58,14 +57,14 @@ _FINISHES = {"end_turn": "stop", "tool_use": "calls", "max_tokens": "length"}
 
 
 class AnthropicMessages:
-    name = "anthropic"
+    dialect = "anthropic"
     error = anthropic.APIError
 
     def __init__(self, url: str) -> None:
         self.tap = Tap(anthropic)
         self._settings: dict[str, Any] = {
             "base_url": url.removesuffix("/v1"),
-            "api_key": KEY,
+            "api_key": CLIENT_KEY,
             "max_retries": 0,
             "timeout": TIMEOUT_S,
             "_strict_response_validation": True,
@@ -132,23 +131,19 @@ class AnthropicMessages:
             status and status.response.headers.get("retry-after"),
         )
 
-    def validate(self, came: Came, sent: set[str]) -> None:
+    def validate(self, came: Came, sent: set[str], *, full: bool) -> None:
+        always = ALWAYS if full else {}
         if came.status >= 400:
             validate_error(came, sent)
         elif came.is_stream:
-            for data in came.frames:
-                validate_event(data, sent)
+            for event, data in came.frames:
+                assert event == json.loads(data)["type"]
+                if event == "error":
+                    check(_ERROR, data, {}, sent)
+                elif event != "ping":
+                    check(_EVENT, data, always, sent)
         else:
-            check(_MESSAGE, came.raw.decode(), ALWAYS, sent)
-
-
-def validate_event(data: str, sent: set[str]) -> None:
-    if data.startswith(('{"type":"ping"', '{"type": "ping"')):
-        return
-    if data.startswith('{"type":"error"'):
-        check(_ERROR, data, {}, sent)
-        return
-    check(_EVENT, data, ALWAYS, sent)
+            check(_MESSAGE, came.raw.decode(), always, sent)
 
 
 def validate_error(came: Came, sent: set[str]) -> None:

@@ -129,7 +129,7 @@ class Failure:
 class Surface(Protocol):
     """One API of one SDK."""
 
-    name: str
+    dialect: str
     error: type[Exception]
 
     def ask(self, way: str, ask: Ask, model: str) -> Answer: ...
@@ -139,8 +139,9 @@ class Surface(Protocol):
 
     def failure(self, error: Exception) -> Failure: ...
 
-    def validate(self, came: Came, sent: set[str]) -> None:
+    def validate(self, came: Came, sent: set[str], *, full: bool) -> None:
         """Raise AssertionError for an answer that is not what the SDK's models say.
 
         ``sent`` are the keys that the provider sent of its own, which may be beside the models'.
+        ``full``: what the API always sends has to be there.
         """

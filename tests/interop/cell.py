@@ -9,17 +9,19 @@ from typing import Any, Self
 
 import pytest
 
+from conformance.automata import breach
 from lmtools.apiproxy import raw
 from lmtools.flags.provider import ProviderChoice
 from lmtools.keys import KeySource
 from lmtools.secret import Secret
+from lmtools.sse import SSEEvent
 from tests.fakes.proxy import VENDORS, Rerouted, running
 from tests.fakes.scenario import Scenario
 from tests.interop.anthropic_sdk import AnthropicMessages
 from tests.interop.asks import Answer, Ask, Failure, Result, Surface, Turn
 from tests.interop.openai_sdk import OpenAIChat
 from tests.interop.table import Column, Row
-from tests.interop.tap import Came
+from tests.interop.tap import CLIENT_KEY, Came
 from tests.interop.wires import WIRES, Heard
 
 #: The provider's keys: the second one marks a provider whose clients' bodies all go through the codec.
@@ -34,13 +36,14 @@ class Cell:
         self.row, self.column, self.way = row, column, way
         self.client, self.is_stream = column.client, way.endswith("stream")
         self.is_raw = column.path == "raw"
-        self.wire = next(wire for wire in WIRES if wire.name == column.wire)
+        self.wire = WIRES[column.wire]
         self._stack = ExitStack()
         self._checked = 0
         self._lost: list[str] = []
 
     def __enter__(self) -> Self:
-        self.fake = self._stack.enter_context(self.wire.fake(compatible=self.row.compatible))
+        fake = self.wire.compatible if self.row.compatible else self.wire.fake
+        self.fake = self._stack.enter_context(fake())
         surface: Any = SURFACES[self.client](self._proxy())
         self.sdk: Surface = self._stack.enter_context(surface)
         self._tap = surface.tap
@@ -64,11 +67,16 @@ class Cell:
         else:
             choice, transport = ProviderChoice(name, key=key), Rerouted(VENDORS[name], self.fake)
             self._stack.callback(transport.close)
-        return self._stack.enter_context(running(choice, transport)).url
+        options = self.row.options(self.wire.model) if self.row.options else {}
+        return self._stack.enter_context(running(choice, transport, **options)).url
 
     def run(self) -> None:
         """Run the row, and hold what was lost against what it says is lost."""
         self.row.run(self)
+        assert self.fake.refused == []
+        for seen in self.fake.seen:
+            given = {seen.headers.get("x-api-key"), seen.headers.get("authorization")}
+            assert CLIENT_KEY not in str(given), "the client's own key went on"
         expected = tuple(less.loss for less in self.row.lost(self.column, self.way) if less.loss)
         for loss in expected:
             assert any(said.startswith(loss) for said in self._lost), (loss, self._lost)
@@ -119,7 +127,11 @@ class Cell:
         """Validate what came since the last time."""
         sent = self._sent_keys()
         for came in self._tap.came[self._checked :]:
-            self.sdk.validate(came, sent)
+            self.sdk.validate(came, sent, full=self.column.is_foreign or not self.row.gateway)
+            assert came.headers["request-id"] == came.headers["x-request-id"]
+            if came.is_stream:
+                wrong = breach(self.sdk.dialect, [SSEEvent(*frame) for frame in came.frames])
+                assert wrong is None, f"{wrong} in {came.raw.decode()}"
             self._lost += came.losses
         self._checked = len(self._tap.came)
 

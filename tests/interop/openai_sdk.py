@@ -25,10 +25,7 @@ from tests.interop.asks import (
     Turn,
 )
 from tests.interop.shapes import Always, check
-from tests.interop.tap import Came, Tap
-
-KEY = "sk-client-key-0001"
-TIMEOUT_S = 40.0
+from tests.interop.tap import CLIENT_KEY, TIMEOUT_S, Came, Tap
 
 #: What the API's reference requires though it may be null, and what every recorded answer has beside
 #: that. Left out are the tier and the fingerprint, which the reference does not promise, and counts:
@@ -52,14 +49,14 @@ _FINISHES = {"tool_calls": "calls", "content_filter": "filter"}
 
 
 class OpenAIChat:
-    name = "openai"
+    dialect = "openai_chat"
     error = openai.APIError
 
     def __init__(self, url: str) -> None:
         self.tap = Tap(openai)
         self._settings: dict[str, Any] = {
             "base_url": url.removesuffix("/v1") + "/v1",
-            "api_key": KEY,
+            "api_key": CLIENT_KEY,
             "max_retries": 0,
             "timeout": TIMEOUT_S,
             "_strict_response_validation": True,
@@ -127,22 +124,19 @@ class OpenAIChat:
             status and status.response.headers.get("retry-after"),
         )
 
-    def validate(self, came: Came, sent: set[str]) -> None:
+    def validate(self, came: Came, sent: set[str], *, full: bool) -> None:
         allowed = sent | OURS
         if came.status >= 400:
             _validate_error(came.raw.decode(), allowed)
         elif came.is_stream:
-            for data in came.frames:
-                validate_chunk(data, allowed)
+            for _, data in came.frames:
+                if data.startswith('{"error"'):
+                    _validate_error(data, allowed)
+                elif data != "[DONE]":
+                    check(_CHUNK, data, {**ALWAYS, **_CHUNK_CHOICE} if full else {}, allowed)
         else:
-            check(_COMPLETION, came.raw.decode(), {**ALWAYS, **_WHOLE_CHOICE}, allowed)
-
-
-def validate_chunk(data: str, allowed: set[str]) -> None:
-    if data.startswith('{"error"'):
-        _validate_error(data, allowed)
-    elif data != "[DONE]":
-        check(_CHUNK, data, {**ALWAYS, **_CHUNK_CHOICE}, allowed)
+            always = {**ALWAYS, **_WHOLE_CHOICE} if full else {}
+            check(_COMPLETION, came.raw.decode(), always, allowed)
 
 
 def _validate_error(text: str, allowed: set[str]) -> None:

@@ -8,5 +8,3 @@ ANTHROPIC_THINKING = "https://platform.claude.com/docs/en/build-with-claude/exte
 OPENAI_CHAT = "https://platform.openai.com/docs/api-reference/chat/create"
 OPENAI_CHAT_OBJECT = "https://platform.openai.com/docs/api-reference/chat/object"
 OPENAI_ERRORS = "https://platform.openai.com/docs/guides/error-codes"
-OPENAI_REASONING = "https://platform.openai.com/docs/guides/reasoning"
-DEEPSEEK_THINKING = "https://api-docs.deepseek.com/guides/thinking_mode"

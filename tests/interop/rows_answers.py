@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes.scenario import CACHED, LENGTH, REFUSAL, STOPPED, Counts, Scenario
 from tests.interop.cell import Cell
-from tests.interop.pages import ANTHROPIC_MESSAGES, ANTHROPIC_STOP, OPENAI_CHAT_OBJECT
+from tests.interop.pages import ANTHROPIC_MESSAGES, ANTHROPIC_STOP
 from tests.interop.table import Group, Less, No, Where
 
 GROUP = Group("Settings and accounts")
@@ -190,6 +190,3 @@ def logprobs(cell: Cell) -> None:
     else:
         assert answer.logprobs == [("Hello", -0.25), (", world!", -0.25)]
         assert cell.heard.logprobs == 2
-
-
-assert OPENAI_CHAT_OBJECT

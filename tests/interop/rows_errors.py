@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.fakes.scenario import CUT_EARLY, FAILS_EARLY, FAILS_MIDWAY, Failure, Scenario
 from tests.fakes.server import Gate
@@ -112,15 +112,42 @@ def fails_early(cell: Cell) -> None:
     assert "Overloaded" in failure.message
 
 
-@STREAMS.row("an error mid-stream", no=[WHOLE])
-def fails_midway(cell: Cell) -> None:
-    cell.play(FAILS_MIDWAY)
+@dataclass(frozen=True)
+class Midway:
+    """An error of a stream: (status, type, code) by wire, and the type that Anthropic's client reads."""
 
-    said, failure = cell.breaks()
+    name: str
+    wires: Mapping[str, tuple[int, str, str | None]]
+    kind: str
+
+
+MIDWAY = (
+    Midway("overloaded", {"anthropic": (529, "overloaded_error", None), "openai_chat": (503, "service_unavailable_error", "server_is_overloaded")}, "overloaded_error"),
+    Midway("the server failed", {"anthropic": (500, "api_error", None), "openai_chat": (500, "server_error", None)}, "api_error"),
+    Midway("too many requests", {"anthropic": (429, "rate_limit_error", None), "openai_chat": (429, "requests", "rate_limit_exceeded")}, "rate_limit_error"),
+)  # fmt: skip
+
+
+def _fails_midway(cell: Cell, error: Midway) -> None:
+    status, kind, code = error.wires[cell.wire.name]
+    failure = Failure(status, "it ended here", kind=kind, code=code)
+    cell.play(replace(FAILS_MIDWAY, failure=failure))
+
+    said, raised = cell.breaks()
 
     assert said.startswith("some ")
     assert "stop" not in said
-    assert "Overloaded" in failure.message
+    assert "it ended here" in raised.message
+    if cell.client == "anthropic":
+        assert raised.kind == error.kind
+    elif not cell.column.is_foreign:
+        assert (raised.kind, raised.code) == (kind, code)
+
+
+for _midway in MIDWAY:
+    STREAMS.row(f"an error mid-stream: {_midway.name}", no=[WHOLE])(
+        lambda cell, error=_midway: _fails_midway(cell, error)  # type: ignore[misc]
+    )
 
 
 @STREAMS.row("the connection is cut")

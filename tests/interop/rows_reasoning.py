@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from tests.fakes import anthropic_rules
-from tests.fakes.scenario import THINKING, THINKING_TOOL
+from tests.fakes.scenario import REDACTED_TOOL, THINKING, THINKING_TOOL
 from tests.interop.asks import Ask, user
 from tests.interop.cell import Cell
-from tests.interop.pages import (
-    ANTHROPIC_MESSAGES,
-    ANTHROPIC_THINKING,
-    OPENAI_CHAT,
-    OPENAI_CHAT_OBJECT,
-)
+from tests.interop.pages import ANTHROPIC_THINKING, OPENAI_CHAT, OPENAI_CHAT_OBJECT
 from tests.interop.rows_tools import WEATHER
 from tests.interop.table import Group, Less, No, Where
 
@@ -83,6 +78,22 @@ def signed(cell: Cell) -> None:
 
 
 @GROUP.row(
+    "redacted thinking goes back with a tool's result", no=[NO_THINKING], less=SAID_OTHERWISE
+)
+def redacted(cell: Cell) -> None:
+    cell.play(REDACTED_TOOL)
+    first = cell.ask(_think(cell, tools=(WEATHER,)))
+    history = (user("Hello"), first.turn, cell.results(first, "4 degrees"))
+
+    cell.ask(_think(cell, turns=history, tools=(WEATHER,)))
+
+    assert cell.heard.turns[1][1] == [
+        ("redacted_thinking", anthropic_rules.redacted("a secret thought")),
+        ("call", 0, "get_weather", {"location": "Oslo"}),
+    ]
+
+
+@GROUP.row(
     "reasoning_content of a compatible server is shown",
     no=[NO_REASONING_CONTENT],
     compatible=True,
@@ -116,12 +127,8 @@ def reasoning_content_back(cell: Cell) -> None:
     ]
 
 
-@GROUP.row("effort", no=[], less=[])
+@GROUP.row("effort")
 def effort(cell: Cell) -> None:
-    cell.ask(model=EFFORT_MODELS[cell.wire.name], effort="high")
+    cell.ask(model=cell.wire.graded, effort="high")
 
     assert cell.heard.effort == "high"
-
-
-EFFORT_MODELS = {"anthropic": "claude-opus-4-7", "openai_chat": "gpt-5-mini"}
-assert ANTHROPIC_MESSAGES

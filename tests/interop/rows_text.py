@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+from lmtools.apiproxy.options import ModelRule
 from tests.fakes.scenario import AWKWARD, EMPTY, UNICODE, UNICODE_BYTES, Call, Scenario
 from tests.interop.asks import Tool, assistant, user
 from tests.interop.cell import Cell
@@ -23,6 +25,25 @@ def text(cell: Cell) -> None:
     assert (answer.input_tokens, answer.output_tokens) == (11, 7)
     assert answer.id
     assert cell.heard.turns == [("user", [("text", "Hello")])]
+
+
+@GROUP.row("text, as a gateway spells it", gateway=True)
+def gateway_text(cell: Cell) -> None:
+    """Every key there is, null where unused, in an order of its own; Azure's first chunk."""
+    cell.play(Scenario(shape="argo"))
+
+    assert cell.ask().text == "Hello, world!"
+
+
+@GROUP.row(
+    "the name that was asked for comes back from a mapped model",
+    options=lambda model: {"model_map": (ModelRule(re.compile("^my-"), model),)},
+)
+def mapped_model(cell: Cell) -> None:
+    answer = cell.ask(model="my-model")
+
+    assert answer.model == "my-model"
+    assert cell.bodies[-1]["model"] == cell.wire.model
 
 
 @GROUP.row("system text")

@@ -34,6 +34,16 @@ def tool_call(cell: Cell) -> None:
     assert cell.heard.tools == (("get_weather", SCHEMA),)
 
 
+@GROUP.row("a tool call, as a gateway spells it", gateway=True)
+def gateway_call(cell: Cell) -> None:
+    cell.play(Scenario(text=(), calls=ONE_TOOL.calls, shape="argo"))
+
+    answer = cell.ask(tools=(WEATHER,))
+
+    assert [(call.name, call.given) for call in answer.calls] == [("get_weather", CHICAGO)]
+    assert answer.finish == "calls"
+
+
 @GROUP.row("parallel calls after text")
 def parallel_calls(cell: Cell) -> None:
     cell.play(PARALLEL_TOOLS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.interop.cell import Cell
@@ -89,7 +89,9 @@ class Row:
     """One thing that people do. ``run`` asks, and asserts what came and what reached the provider.
 
     ``compatible``: the Chat server is not OpenAI's own. ``patient``: it takes long and does little,
-    so all its cells run beside everything else.
+    so all its cells run beside everything else. ``gateway``: the provider's answers lack keys that
+    its API's maker always sends, and are passed on without them. ``options`` are the proxy's, given
+    the provider's model.
     """
 
     group: str
@@ -99,6 +101,8 @@ class Row:
     less: Sequence[Less] = ()
     compatible: bool = False
     patient: bool = False
+    gateway: bool = False
+    options: Callable[[str], dict[str, Any]] | None = None
 
     def impossible(self, column: Column, way: str) -> No | None:
         return next((no for no in self.no if no.where.holds(column, way)), None)
@@ -119,12 +123,10 @@ class Group:
         name: str,
         no: Sequence[No] = (),
         less: Sequence[Less] = (),
-        *,
-        compatible: bool = False,
-        patient: bool = False,
+        **more: Any,
     ) -> Callable[[Callable[[Cell], None]], Callable[[Cell], None]]:
         def add(run: Callable[[Cell], None]) -> Callable[[Cell], None]:
-            self.rows.append(Row(self.title, name, run, no, less, compatible, patient))
+            self.rows.append(Row(self.title, name, run, no, less, **more))
             return run
 
         return add

@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+CLIENT_KEY = "sk-client-key-0001"
+#: Seconds; longer than the longest silence.
+TIMEOUT_S = 40.0
 #: Loading certificates for every client would take longer than all that is tested.
 _CONTEXT = ssl.create_default_context()
 
@@ -30,15 +33,15 @@ class Came:
         return json.loads(bytes(self.raw))
 
     @property
-    def frames(self) -> list[str]:
-        """The data of a stream's events, in order; comments left out."""
+    def frames(self) -> list[tuple[str | None, str]]:
+        """(event, data) of a stream's events, in order; comments left out."""
         found = []
         for block in self.raw.decode().split("\n\n"):
-            lines = [
-                line[5:].removeprefix(" ") for line in block.split("\n") if line[:5] == "data:"
-            ]
-            if lines:
-                found.append("\n".join(lines))
+            rows = [line.partition(":") for line in block.split("\n")]
+            data = [value.removeprefix(" ") for name, _, value in rows if name == "data"]
+            names = [value.removeprefix(" ") for name, _, value in rows if name == "event"]
+            if data:
+                found.append((names[-1] if names else None, "\n".join(data)))
         return found
 
     @property

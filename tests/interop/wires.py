@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tests.fakes.anthropic_api import FakeAnthropic
@@ -21,7 +22,7 @@ class Heard:
     ``turns``: (role, items); neighbours of one role are one turn, and results are the user's. Items
     are ``("text", text)``, ``("image", media type, data)``, ``("image", url)``, ``("document", media
     type, data, name)``, ``("call", number, name, input)``, ``("result", number, text, failed)``,
-    ``("thinking", text, signature)``. Calls are numbered, since ids may change on the way. What a
+    ``("thinking", text, signature)``, ``("redacted_thinking", data)``. Calls are numbered, since ids may change on the way. What a
     result holds beside text follows it as items of its own.
     """
 
@@ -42,24 +43,19 @@ class Heard:
 
 @dataclass(frozen=True)
 class Wire:
+    """A provider's API: ``fake`` stands for its maker's service, ``compatible`` for others' servers.
+
+    ``thinker`` is a model that reasons, ``graded`` one that takes words for how much.
+    """
+
     name: str
-    model: str
-    #: A model that reasons.
-    thinker: str
     provider: str
-
-    def fake(self, *, compatible: bool = False) -> FakeAPI:
-        if self.name == "anthropic":
-            return FakeAnthropic()
-        return FakeOpenAI(compatible=compatible)
-
-    def hear(self, body: Any) -> Heard:
-        return _hear_anthropic(body) if self.name == "anthropic" else _hear_chat(body)
-
-
-ANTHROPIC = Wire("anthropic", "claude-haiku-4-5", "claude-haiku-4-5", "anthropic")
-CHAT = Wire("openai_chat", "gpt-4.1", "gpt-5-mini", "openai")
-WIRES = (ANTHROPIC, CHAT)
+    model: str
+    thinker: str
+    graded: str
+    fake: Callable[[], FakeAPI]
+    compatible: Callable[[], FakeAPI]
+    hear: Callable[[Any], Heard]
 
 
 class _Turns:
@@ -108,7 +104,9 @@ def _anthropic_items(content: Any, turns: _Turns) -> Iterable[Item]:
         return
     for block in content:
         kind = block["type"]
-        if kind == "text":
+        if kind == "redacted_thinking":
+            yield (kind, block["data"])
+        elif kind == "text":
             yield ("text", block["text"])
         elif kind in ("image", "document"):
             source = block["source"]
@@ -203,3 +201,30 @@ def _from_url(url: str) -> tuple[str, ...]:
         return (url,)
     kind, _, data = url.removeprefix("data:").partition(";base64,")
     return kind, data
+
+
+WIRES = {
+    wire.name: wire
+    for wire in (
+        Wire(
+            "anthropic",
+            "anthropic",
+            "claude-haiku-4-5",
+            "claude-haiku-4-5",
+            "claude-opus-4-7",
+            FakeAnthropic,
+            FakeAnthropic,
+            _hear_anthropic,
+        ),
+        Wire(
+            "openai_chat",
+            "openai",
+            "gpt-4.1",
+            "gpt-5-mini",
+            "gpt-5-mini",
+            FakeOpenAI,
+            partial(FakeOpenAI, compatible=True),
+            _hear_chat,
+        ),
+    )
+}
