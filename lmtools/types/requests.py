@@ -176,8 +176,9 @@ class Request:
         check.values(self, "messages", Message)
         check.values(self, "tools", TOOL_CLASSES)
         check.values(self, "stop", str)
-        for name, cls in _NESTED:
-            check.maybe_value(self, name, cls)
+        if _nested(self) != _NO_NESTED:
+            for name, cls in _NESTED:
+                check.maybe_value(self, name, cls)
         for names, held, nothing, examine in _OPTIONAL:
             # Most of these are said in few requests: one look at all of a kind, then at each.
             if held(self) != nothing:
@@ -193,6 +194,8 @@ _NESTED: tuple[tuple[str, type], ...] = (
     ("output", OutputFormat),
     ("cache", CacheMark),
 )
+_nested = attrgetter(*(name for name, _ in _NESTED))
+_NO_NESTED = (None,) * len(_NESTED)
 _CHECKS: tuple[tuple[Callable[[Any, str], None], tuple[str, ...]], ...] = (
     (check.maybe_bool, ("stream", "include_usage", "logprobs", "store")),
     (check.maybe_int, ("max_tokens", "top_k", "seed", "n", "top_logprobs")),

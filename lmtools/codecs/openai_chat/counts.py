@@ -90,8 +90,13 @@ def parse_usage(wire: Json, path: str) -> Usage:
 
 
 def _take(fields: Fields, names: Mapping[str, str], counts: dict[str, int | None]) -> None:
+    """Take every count that is one, as ``take_count`` does."""
+    rest = fields.rest
     for key, name in names.items():
-        counts[name] = take_count(fields, key)
+        value = rest.get(key)
+        if value.__class__ is int and value >= 0:
+            counts[name] = value
+            del rest[key]
 
 
 def render_usage(
