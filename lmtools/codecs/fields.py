@@ -17,7 +17,7 @@ absent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from operator import contains
 from typing import Any
@@ -170,6 +170,18 @@ def report_headers(opaque: Iterable[Opaque], dialect: str, losses: Losses) -> No
                 for name in item.data
                 if name not in _PROTOCOL_HEADERS
             ]
+
+
+def held_keys(data: JsonObject) -> Iterator[str]:
+    """Yield the keys of a frame that only its dialect knows, each as often as it stands there.
+
+    They are those of ``rest``, and of the objects that are kept under other names (``choice``,
+    ``delta``, ``chunks``); notes on spelling are no objects. Nulls and empty lists say nothing.
+    """
+    for held in data.values():
+        for each in held if isinstance(held, list) else (held,):
+            if isinstance(each, dict):
+                yield from (key for key, said in each.items() if said is not None and said != [])
 
 
 def report_foreign(
