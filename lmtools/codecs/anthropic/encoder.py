@@ -250,7 +250,8 @@ class Encoder:
     def _report(self, opaque: Iterable[Opaque], path: str) -> None:
         """Report what other dialects own, each key once."""
         for item in opaque:
-            if item.dialect == NAME:
+            # What belongs to somebody has its own place, and its own loss.
+            if item.dialect == NAME or is_state(item):
                 continue
             said = _keys_of(item, path)
             if said in self._seen:

@@ -32,15 +32,12 @@ from ..names import WireNames
 from ..places import FIRST, Place, put_back
 from ..seal import STATE_KINDS, is_state, open_placed, seal
 from .parts import REFUSAL, natural_spelling, take_content
-from .tools import parse_call, parse_legacy_call
-from .wire import NAME, Shape
+from .tools import parse_call, parse_legacy_call, take_state
+from .wire import DETAILS, NAME, Shape
 
 _STATE_KINDS = STATE_KINDS | {"encrypted_content", "thought_signature", "sealed"}
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
-
-#: The kind of the state that stands in ``reasoning_details`` of an answer.
-DETAILS = "reasoning_details"
 
 THINKING = Shape("thinking", ())
 ANNOTATION = Shape("annotation", ("type", "url_citation"), {"type": "url_citation"})
@@ -90,6 +87,8 @@ def take_assistant(
     thoughts = [] if answer else _take_sealed(fields, taken)
     if answer and origin is not None and fields.rest.get("reasoning_details"):
         _take_details(fields, taken, origin)
+    if answer and (state := take_state(fields.rest, origin)):
+        taken.parts.append(ThinkingPart("", opaque=state))
     content, spelling = take_content(fields)
     taken.parts.extend(content)
     _take_annotations(fields, taken, answer=answer)

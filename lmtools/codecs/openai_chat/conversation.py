@@ -29,7 +29,6 @@ from ..names import WireNames, wire_id
 from ..seal import is_state
 from .assistant import (
     AUDIO,
-    DETAILS,
     is_call,
     own_details,
     render_annotation,
@@ -43,13 +42,13 @@ from .tools import (
     CALL,
     CUSTOM_TOOLS,
     EXTRA,
-    call_state,
+    extra_state,
     render_call,
     render_called,
     says_legacy,
     wrapped_call,
 )
-from .wire import NAME
+from .wire import DETAILS, NAME
 
 #: Stands before the text of a failed result: Chat's tool messages have no error flag.
 ERROR_PREFIX = "[the tool failed] "
@@ -90,7 +89,7 @@ class ConversationRenderer:
                 self._lose(f"messages[{i}].parts[{calls[0]}].{EXTRA}", "dropped", reason)
 
     def _is_signed(self, call: Part) -> bool:
-        state = call_state(call.opaque)
+        state = extra_state(call.opaque)
         own = state is not None and state.origin == self._target.origin
         return own or bool(CALL.rest(call.opaque).get(EXTRA))
 
@@ -289,11 +288,14 @@ class ConversationRenderer:
 
     def _details(self, part: ThinkingPart, out: JsonObject) -> bool:
         """Give reasoning state back to whom it came from; tell whether there was any."""
-        own = own_details(part.opaque)
-        if own is None or own.origin != self._target.origin:
-            return False
-        out.setdefault("reasoning_details", []).extend(own.data["details"])
-        return True
+        own, extra = own_details(part.opaque), extra_state(part.opaque)
+        if own is not None and own.origin == self._target.origin:
+            out.setdefault("reasoning_details", []).extend(own.data["details"])
+            return True
+        if extra is not None and extra.origin == self._target.origin:
+            out[EXTRA] = extra.data[EXTRA]
+            return True
+        return False
 
     def _citation(self, part: CitationPart, path: str, out: JsonObject, message: Message) -> None:
         rendered = None
@@ -320,7 +322,7 @@ class ConversationRenderer:
 
     def _call_state(self, part: ToolCallPart, path: str) -> Opaque | None:
         """Return the state of a call for whom it belongs to."""
-        state = call_state(part.opaque)
+        state = extra_state(part.opaque)
         if state is None or state.origin == self._target.origin:
             return state
         self._lose(f"{path}.{EXTRA}", "dropped", "it belongs to another provider or key")

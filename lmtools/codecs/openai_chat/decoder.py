@@ -44,12 +44,13 @@ from ..custom_tools import custom_tools
 from ..learned import Place, Repeats
 from ..names import wire_names
 from ..text import loads
-from .assistant import DETAILS, REASONING_FIELDS, details_state, parse_annotation
+from .assistant import REASONING_FIELDS, details_state, parse_annotation
 from .calls import Calls
 from .counts import parse_logprobs, parse_usage
 from .errors import error_in_chunk
 from .responses import ID_PREFIX, audio_type
-from .wire import NAME, finish_of, finish_word
+from .tools import take_state
+from .wire import DETAILS, NAME, finish_of, finish_word
 
 Wire = tuple[Opaque, ...]
 
@@ -291,7 +292,7 @@ class Decoder:
         events = self._said(delta, tokens)
         if reason:
             self._take_finish(reason, choice)
-        wire = _frame(chunk, choice, delta, logprobs)
+        wire = (*self._state_frame(delta), *_frame(chunk, choice, delta, logprobs))
         if start is not None:
             return [_with_wire(start, wire + start.wire), *events]
         return self._placed(events, wire, finished=bool(reason))
@@ -305,13 +306,8 @@ class Decoder:
         if finished and not self._finish_wire:
             self._finish_wire = wire
             return events
-        data = wire[0].data
-        if data.keys() == {"delta"} and data["delta"].keys() == {DETAILS} and self._origin:
-            # Nothing but reasoning state: what it says comes with its part as well.
-            return [OpaqueDelta(Opaque(NAME, DETAILS, data, self._origin)), *events]
-        if any(_says(held) for held in data.values()):
-            return [OpaqueDelta(wire[0]), *events]
-        return events
+        told = (item for item in wire if any(_says(held) for held in item.data.values()))
+        return [*map(OpaqueDelta, told), *events]
 
     def _take_finish(self, reason: Json, choice: JsonObject) -> None:
         self._finished = True
@@ -330,6 +326,8 @@ class Decoder:
         if delta:
             self._reasoning(delta, events)
             self._keep_details(delta)
+            if state := take_state(delta, self._origin):
+                events.append(ThinkingDelta(self._new_part(), "", state))
         if self._details and (content or "tool_calls" in delta):
             events.append(self._state())
         if content.__class__ is str:
@@ -368,6 +366,15 @@ class Decoder:
                 last.update((k, _joined(k, last.get(k), v)) for k, v in entry.items())
             else:
                 self._details.append(dict(entry) if entry.__class__ is dict else entry)
+
+    def _state_frame(self, delta: JsonObject) -> Wire:
+        """Take reasoning state away from a frame: it says nothing that does not come with its part.
+
+        A client of this dialect gets it where it stood.
+        """
+        if self._origin is None or delta.get(DETAILS).__class__ is not list:
+            return ()
+        return (Opaque(NAME, DETAILS, {"delta": {DETAILS: delta.pop(DETAILS)}}, self._origin),)
 
     def _state(self) -> ThinkingDelta:
         """Return the state that came since the last, before what follows its reasoning."""

@@ -47,8 +47,16 @@ from .errors import render_error_chunk
 from .parts import TEXT
 from .responses import ANSWER, CHOICE, RESPONSE, answer_id, audio_type, rendered_tier
 from .sent_calls import Sent, SentCalls
-from .tools import is_legacy
-from .wire import FINISH_LOSSES, NAME, as_chunk_choice, finish_of, finish_word, said_finish
+from .tools import EXTRA, extra_state, is_legacy
+from .wire import (
+    FINISH_LOSSES,
+    NAME,
+    as_chunk_choice,
+    finish_of,
+    finish_word,
+    said_beside,
+    said_finish,
+)
 
 _DONE = "data: [DONE]\n\n"
 _OBJECT = "chat.completion.chunk"
@@ -221,7 +229,7 @@ class Encoder:
         for key, value in ANSWER.rest(start.message_opaque).items():
             if value is not None:
                 delta.setdefault(key, value)
-        held = dict(find_opaque(start.wire, NAME, "chunk") or {})
+        held = dict(said_beside(start.wire))
         # A whole answer that is streamed: what it said beside its fields goes with the role.
         beside = dict(RESPONSE.rest(start.opaque))
         if others := beside.get("choices"):
@@ -273,14 +281,16 @@ class Encoder:
         name = THINKING.note(event.opaque, "field")
         if isinstance(name, str):
             self._reasoning = name
-        if not event.text and not event.wire:
+        extra = extra_state(event.opaque)
+        if not event.text and not event.wire and extra is None:
             return []
         text = event.text
         if begins and self._has_thought:
             self._lose(path, "substituted", "Chat has one thinking; joined")
             text = f"\n{text}"
         self._has_thought = self._has_thought or begins
-        return [self._chunk({self._reasoning: text} if text else {}, _held(event))]
+        delta: JsonObject = {} if extra is None else {EXTRA: extra.data[EXTRA]}
+        return [self._chunk({self._reasoning: text} if text else delta, _held(event))]
 
     def _on_refusal(self, event: RefusalDelta) -> list[str]:
         self._report(event.opaque, self._path("refusal", event.part_index))
@@ -463,7 +473,7 @@ class Encoder:
 
 def _held(event: Any) -> JsonObject:
     """Return what the upstream's frame said beside its event."""
-    return (event.wire and find_opaque(event.wire, NAME, "chunk")) or {}
+    return said_beside(event.wire) if event.wire else {}
 
 
 _OPENING = (Start, StreamError)

@@ -49,7 +49,7 @@ from .counts import parse_logprobs, parse_usage, render_logprobs, render_usage
 from .errors import error_in_body
 from .parts import PartRenderer, spelled_content
 from .requests import REQUEST
-from .tools import as_custom, call_state, is_legacy, render_call, render_called, says_legacy
+from .tools import EXTRA, as_custom, extra_state, is_legacy, render_call, render_called, says_legacy
 from .wire import FINISH_LOSSES, NAME, Shape, finish_of, finish_word, said_finish
 
 ID_PREFIX = "chatcmpl-"
@@ -359,8 +359,11 @@ class _AnswerRenderer:
         for state in carried:
             details = self._out.setdefault("reasoning_details", [])
             details.append(sealed_detail(part.text, state, len(details), self._place))
+        extra = extra_state(part.opaque)
+        if extra is not None:
+            self._out[EXTRA] = extra.data[EXTRA]
         if not part.text:
-            if not carried and own is None:
+            if not carried and own is None and extra is None:
                 self._lose(path, "dropped", "Chat has no hidden reasoning")
             return
         self._unmarked(part, path, carried)
@@ -420,5 +423,5 @@ class _AnswerRenderer:
         if says_legacy(part) or (self._legacy and "function_call" not in self._out):
             self._out["function_call"] = render_called(part, _NAMES)
             return
-        call = render_call(part, part.id, _NAMES, call_state(part.opaque))
+        call = render_call(part, part.id, _NAMES, extra_state(part.opaque))
         self._out.setdefault("tool_calls", []).append(call)

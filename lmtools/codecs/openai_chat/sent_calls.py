@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...types import JsonObject, ToolCallDelta
-from .tools import CALL, CALLED, EXTRA, call_state
+from .tools import CALL, CALLED, EXTRA, extra_state
 
 #: (path, action, reason): how a loss is recorded.
 Lose = Callable[[str, str, str], None]
@@ -121,7 +121,7 @@ class SentCalls:
         if inner:
             out[call.kind] = inner
         out.update((k, v) for k, v in CALL.rest(event.opaque).items() if k not in out)
-        state = call_state(event.opaque)
+        state = extra_state(event.opaque)
         if state is not None:
             out[EXTRA] = state.data[EXTRA]
         return [({"tool_calls": [out]}, event)]

@@ -317,10 +317,11 @@ def parse_call(
 
 
 def take_state(wire: JsonObject, origin: str | None) -> tuple[Opaque, ...]:
-    """Take the state that a server keeps on a call of its answer.
+    """Take the state that a server keeps on a call of its answer, or on its message.
 
-    Google's server of this dialect signs the first call of each step and wants the signature back
-    on it (ai.google.dev/gemini-api/docs/thought-signatures, OpenAI compatibility)::
+    Google's server of this dialect signs the first call of each step, and an answer without calls,
+    and wants the signature back where it stood (ai.google.dev/gemini-api/docs/thought-signatures,
+    OpenAI compatibility)::
 
         "extra_content": {"google": {"thought_signature": "..."}}
     """
@@ -331,8 +332,8 @@ def take_state(wire: JsonObject, origin: str | None) -> tuple[Opaque, ...]:
     return (Opaque(NAME, EXTRA, {EXTRA: held}, origin),)
 
 
-def call_state(opaque: tuple[Opaque, ...]) -> Opaque | None:
-    """Return the state that a call carries for a server of this dialect, where it is whole."""
+def extra_state(opaque: tuple[Opaque, ...]) -> Opaque | None:
+    """Return the state of that kind for a server of this dialect, where it is whole."""
     for item in opaque:
         if item.dialect == NAME and item.kind == EXTRA:
             return item if isinstance(item.data.get(EXTRA), dict) else None

@@ -16,6 +16,9 @@ from ..fields import Fields
 
 NAME: Final = "openai_chat"
 
+#: Where servers put the state of their reasoning, and the kind of that state.
+DETAILS: Final = "reasoning_details"
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -132,6 +135,13 @@ def finish_word(finish: str | None, *, called: bool, legacy: bool = False) -> st
     if called and word == "stop":
         word = "tool_calls"
     return "function_call" if legacy and word == "tool_calls" else word
+
+
+def said_beside(wire: tuple[Opaque, ...]) -> JsonObject:
+    """Return what a frame of this dialect said beside its event, reasoning state included."""
+    held = find_opaque(wire, NAME, "chunk") or {}
+    state = find_opaque(wire, NAME, DETAILS)
+    return held if state is None else {**held, "delta": {**held.get("delta", {}), **state["delta"]}}
 
 
 def said_finish(note: JsonObject | None, finish: str | None) -> tuple[str | None] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,3 +316,49 @@ def test_entries_of_the_clients_own_stay_beside_those_that_were_sealed_for_it() 
 
     assert request.messages[0].parts == (ThinkingPart("I think", opaque=(sealed,)), TextPart("x"))
     assert rendered.body["messages"][0] == {**message, "reasoning_details": [7, A]}
+
+
+# The state on a message
+
+SIGNED_TEXT = {"content": "It rains.", "extra_content": EXTRA}
+
+
+@pytest.mark.parametrize("client", ["none", "anthropic"])
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_the_state_on_an_answer_without_calls_goes_back_on_its_message(
+    stream: bool, client: str
+) -> None:
+    """Google signs such an answer too, and takes it back on the message."""
+    if stream:
+        response = response_from_events(decoded(chunks([SIGNED_TEXT, {"content": " Still."}])))
+    else:
+        response = parsed({**SIGNED_TEXT, "content": "It rains. Still."})
+    if client == "anthropic":
+        response = through_anthropic(response)
+    message, losses = sent_back(response)
+
+    assert message == {
+        "role": "assistant",
+        "content": "It rains. Still.",
+        "extra_content": EXTRA,
+    }
+    assert losses == []
+    assert "extra_content" not in sent_back(response, replace(OWN, origin="another"))[0]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_chat_client_gets_the_state_on_the_message(stream: bool) -> None:
+    if stream:
+        encoder = openai_chat.stream_encoder(ASK, STAMP)
+        wire = b"".join(encoder.encode(event) for event in decoded(chunks([SIGNED_TEXT])))
+        frames = [json.loads(line[6:]) for line in wire.decode().split("\n\n") if line[6:7] == "{"]
+        deltas = [choice["delta"] for frame in frames for choice in frame["choices"]]
+        assert [d["extra_content"] for d in deltas if "extra_content" in d] == [EXTRA]
+        assert "".join(delta.get("content", "") for delta in deltas) == "It rains."
+        assert encoder.losses == []
+    else:
+        rendered = openai_chat.render_response(parsed(SIGNED_TEXT), ASK, STAMP)
+        message = rendered.body["choices"][0]["message"]
+        assert list(message) == ["role", "content", "extra_content"]
+        assert message["extra_content"] == EXTRA
+        assert rendered.losses == ()
