@@ -106,6 +106,7 @@ def test_spaces_before_the_last_brace_say_nothing():
         '{"d":{"text":1}}',
         '{"d":[{"text":"one"}]}',
         '{"d":{"text":"one"}',
+        '{"d":{"text":"one',
         "[]",
         '{"d":{"text":"one","more":"' + "x" * learned.MAX_LENGTH + '"}}',
     ],
