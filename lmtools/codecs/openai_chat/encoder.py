@@ -9,7 +9,7 @@ end that never comes is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ...sse import encode_comment
@@ -44,6 +44,7 @@ from ..text import dumps, quoted_between
 from .assistant import THINKING, call_stem, foreign_state, render_annotation, sealed_detail
 from .counts import render_logprobs, render_usage
 from .errors import render_error_chunk
+from .other_choices import OtherChoices
 from .parts import TEXT
 from .responses import ANSWER, CHOICE, RESPONSE, answer_id, audio_type, rendered_tier
 from .sent_calls import Sent, SentCalls
@@ -91,8 +92,7 @@ class Encoder:
         self._length = 0
         self._offsets: dict[int, int] = {}
         self._citations: list[tuple[int, CitationPart, str]] = []
-        #: Other choices by index, and whether each has finished.
-        self._others: dict[Any, bool] = {}
+        self._others = OtherChoices()
         stem = call_stem(stamp.id)
         self._calls = SentCalls(stem, self._lose, legacy=is_legacy(request))
 
@@ -124,7 +124,7 @@ class Encoder:
 
     def _frame(self, choices: list[JsonObject], rest: JsonObject, usage: Any = None) -> str:
         out = {**self._fields, **{k: v for k, v in rest.items() if k not in self._fields}}
-        out["choices"] = [*choices, *self._other_choices(rest.get("choices", ()))]
+        out["choices"] = [*choices, *self._others.kept(rest.get("choices", ()))]
         if usage is not None or self._asked:
             out["usage"] = usage
         return f"data: {dumps(out)}\n\n"
@@ -145,21 +145,6 @@ class Encoder:
         said.update((k, v) for k, v in held.get("choice", {}).items() if k not in said)
         said["finish_reason"] = finish
         return self._frame([said], held.get("rest", {}))
-
-    def _other_choices(self, choices: Iterable[JsonObject]) -> list[JsonObject]:
-        """Keep the grammar of the choices that only this dialect knows: role first, one finish."""
-        kept = []
-        for choice in choices:
-            index = choice.get("index")
-            delta = {k: v for k, v in (choice.get("delta") or {}).items() if k != "role"}
-            if index in self._others:
-                if self._others[index]:
-                    continue
-            else:
-                delta = {"role": "assistant", **delta}
-            self._others[index] = bool(choice.get("finish_reason"))
-            kept.append({**choice, "delta": delta})
-        return kept
 
     # Losses
 
@@ -433,8 +418,7 @@ class Encoder:
         if finish is not None and event.stop_sequence is not None and self._says_sequence(event):
             choice = {**choice, "stop_reason": event.stop_sequence}
         frames.append(self._chunk({}, _held(event), finish, choice=choice))
-        for index in [index for index, finished in self._others.items() if not finished]:
-            frames.append(self._frame([{"index": index, "delta": {}, "finish_reason": "stop"}], {}))
+        frames += [self._frame([choice], {}) for choice in self._others.ends()]
         usage = self._start.usage.updated(event.usage)
         if self._asked and usage != NOT_REPORTED:
             held = find_opaque(event.wire, NAME, "usage_chunk") or {}
