@@ -170,7 +170,7 @@ def request(ask: Ask, model: str) -> dict[str, Any]:
     }
     if ask.system:
         found["system"] = [{"type": "text", "text": ask.system}]
-    if ask.tools:
+    if ask.tools is not None:
         found["tools"] = [_tool(tool) for tool in ask.tools]
     if ask.choice is not None or ask.parallel is not None:
         found["tool_choice"] = _choice(ask)

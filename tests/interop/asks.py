@@ -72,11 +72,14 @@ class Tool:
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. ``choice`` is auto, none, any or a tool's name; None is not said."""
+    """One request. ``choice`` is auto, none, any or a tool's name; None is not said.
+
+    No tools can also be said, as an empty list.
+    """
 
     turns: tuple[Turn, ...] = (user("Hello"),)
     system: str = ""
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool, ...] | None = None
     choice: str | None = None
     parallel: bool | None = None
     limit: int | None = None

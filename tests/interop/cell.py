@@ -29,6 +29,12 @@ RAW_KEY, CODEC_KEY = "sk-upstream-SENTINEL-raw", "sk-upstream-SENTINEL-codec"
 SURFACES: dict[str, Any] = {"anthropic": AnthropicMessages, "openai": OpenAIChat}
 
 
+def results(answer: Answer, *texts: str) -> Turn:
+    """Return the turn with the results of an answer's calls."""
+    pairs = zip(answer.calls, texts, strict=True)
+    return Turn("user", tuple(Result(call.id, (text,)) for call, text in pairs))
+
+
 class Cell:
     """What a row's function gets. Every answer that comes is validated, and so is every event."""
 
@@ -106,12 +112,6 @@ class Cell:
         assert len(self.fake.refused) == 1
         self.fake.refused.clear()
         return found
-
-    @staticmethod
-    def results(answer: Answer, *texts: str) -> Turn:
-        """Return the turn with the results of an answer's calls."""
-        pairs = zip(answer.calls, texts, strict=True)
-        return Turn("user", tuple(Result(call.id, (text,)) for call, text in pairs))
 
     def breaks(self, ask: Ask | None = None, **more: Any) -> tuple[str, Failure]:
         """Stream until the SDK raises; return the text until then, and the error."""

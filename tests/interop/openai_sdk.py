@@ -159,7 +159,7 @@ def request(ask: Ask, model: str, way: str) -> dict[str, Any]:
         "model": ask.model or model,
         "messages": system + [message for turn in ask.turns for message in _messages(turn)],
     }
-    if ask.tools:
+    if ask.tools is not None:
         found["tools"] = [_tool(tool) for tool in ask.tools]
     if ask.choice is not None:
         found["tool_choice"] = _choice(ask.choice)
@@ -325,6 +325,9 @@ def _message(found: Answer, calls: list[dict[str, Any]], details: list[Any]) -> 
         said["refusal"] = found.refusal
     if calls:
         said["tool_calls"] = calls
+    # What clients of servers that reason aloud keep of the deltas, beside OpenAI's own fields.
+    if found.thinking:
+        said["reasoning_content"] = found.thinking
     if details:
         said["reasoning_details"] = details
     return said

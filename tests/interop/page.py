@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.fakes import anthropic_rules, openai_rules
 from tests.interop.rows import GROUPS, ROWS
 from tests.interop.table import COLUMNS, WAYS, Column, Group, Row, cells
 
@@ -29,6 +30,19 @@ same with the async one.
 * –: cannot be, with the page of the provider's documentation that says so.
 * ✗: fails, or was not run.
 """
+RULES_HEAD = """\
+## What the servers of these tests refuse
+
+Each rule is the real API's, in its words, with where that was seen or is documented. A request that
+breaks one makes its cell red; `tests/fakes` sees each rule refuse something, and alone.
+
+| API | rule | source |
+|---|---|---|"""
+#: The rules of each wire; those of compatible servers are among the vendor's.
+RULES = {
+    "anthropic": anthropic_rules.RULES,
+    "openai_chat": (*openai_rules.RULES, *openai_rules.VENDOR_RULES),
+}
 
 
 def write(passed: Passed) -> str:
@@ -36,6 +50,7 @@ def write(passed: Passed) -> str:
     lines = [HEAD, _counts(passed)]
     for group in GROUPS:
         lines += ["", f"## {group.title}", "", *_table(group, passed)]
+    lines += ["", RULES_HEAD, *_rules()]
     return "\n".join(lines) + "\n"
 
 
@@ -63,6 +78,12 @@ def _table(group: Group, passed: Passed) -> Iterator[str]:
     if notes:
         yield ""
         yield from (f"{number}. {note}" for number, note in enumerate(notes, 1))
+
+
+def _rules() -> Iterator[str]:
+    for wire, rules in RULES.items():
+        for rule in rules:
+            yield f"| {wire} | {rule.name} | {rule.source} |"
 
 
 def _title(column: Column) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lmtools.apiproxy.options import ModelRule
 from tests.fakes.scenario import AWKWARD, EMPTY, UNICODE, UNICODE_BYTES, Call, Scenario
 from tests.interop.asks import Tool, assistant, user
-from tests.interop.cell import Cell
+from tests.interop.cell import Cell, results
 from tests.interop.pages import ANTHROPIC_MESSAGES
 from tests.interop.table import Group, Less, No, Where
 
@@ -123,7 +123,7 @@ def line_separators_in_tools(cell: Cell) -> None:
     first = cell.ask(tools=(NOTE,))
     assert [call.given for call in first.calls] == [given]
 
-    cell.ask(turns=(user("Hello"), first.turn, cell.results(first, LINES)), tools=(NOTE,))
+    cell.ask(turns=(user("Hello"), first.turn, results(first, LINES)), tools=(NOTE,))
 
     assert cell.heard.turns[1:] == [
         ("assistant", [("call", 0, "note", given)]),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.fakes.scenario import NO_ARGUMENTS, ONE_TOOL, PARALLEL_TOOLS, Call, Scenario
 from tests.interop.asks import Called, Image, Result, Tool, Turn, assistant, user
-from tests.interop.cell import Cell
+from tests.interop.cell import Cell, results
 from tests.interop.pages import ANTHROPIC_MESSAGES, OPENAI_CHAT
 from tests.interop.rows_media import PNG
 from tests.interop.table import Group, Less, No, Where
@@ -62,9 +62,7 @@ def follow_up(cell: Cell) -> None:
     cell.play(ONE_TOOL)
     first = cell.ask(tools=(WEATHER,))
 
-    second = cell.ask(
-        turns=(user("Hello"), first.turn, cell.results(first, "sunny")), tools=(WEATHER,)
-    )
+    second = cell.ask(turns=(user("Hello"), first.turn, results(first, "sunny")), tools=(WEATHER,))
 
     assert second.text == "Hello, world!"
     assert cell.heard.turns == [
@@ -78,10 +76,10 @@ def follow_up(cell: Cell) -> None:
 def follow_up_parallel(cell: Cell) -> None:
     cell.play(PARALLEL_TOOLS)
     first = cell.ask(tools=(WEATHER,))
-    results = cell.results(first, "4 degrees", "rain")
+    found = results(first, "4 degrees", "rain")
 
     cell.ask(
-        turns=(user("Hello"), first.turn, replace(results, parts=(*results.parts, "Well?"))),
+        turns=(user("Hello"), first.turn, replace(found, parts=(*found.parts, "Well?"))),
         tools=(WEATHER,),
     )
 
@@ -112,7 +110,7 @@ def no_arguments(cell: Cell) -> None:
     if call.given == "":
         return
 
-    cell.ask(turns=(user("Hello"), first.turn, cell.results(first, "noon")), tools=(NOW,))
+    cell.ask(turns=(user("Hello"), first.turn, results(first, "noon")), tools=(NOW,))
 
     assert cell.heard.turns[1:] == [
         ("assistant", [("call", 0, "now", {})]),
@@ -133,7 +131,7 @@ def odd_id(cell: Cell) -> None:
     cell.play(Scenario(text=(), calls=(call,)))
 
     first = cell.ask(tools=(WEATHER,))
-    cell.ask(turns=(user("Hello"), first.turn, cell.results(first, "rain")), tools=(WEATHER,))
+    cell.ask(turns=(user("Hello"), first.turn, results(first, "rain")), tools=(WEATHER,))
 
     assert cell.heard.turns[1:] == [
         ("assistant", [("call", 0, "get_weather", {"location": "Oslo"})]),
@@ -185,6 +183,13 @@ for _word, _name in (
     ("get_weather", "tool choice: a named tool"),
 ):
     GROUP.row(_name)(lambda cell, word=_word: _choice(cell, word))  # type: ignore[misc]
+
+
+@GROUP.row("an empty list of tools")
+def empty_tools(cell: Cell) -> None:
+    """Claude Code's request for a title has one, and OpenAI refuses it."""
+    assert cell.ask(tools=()).text == "Hello, world!"
+    assert cell.heard.tools == ()
 
 
 @GROUP.row("no parallel calls")
