@@ -8,6 +8,7 @@ from typing import Any
 
 from .closing import Closing
 from .codecs.base import Codec, Headers, Losses, Target
+from .codecs.text import dumps, loads
 from .errors import TransportError
 from .providers.filters import StopFilter
 from .providers.remedies import Remedy
@@ -16,7 +17,7 @@ from .sse import SSEDecoder, SSEEvent
 from .transport import HttpRequest, HttpResponse
 from .types import Event, Request, Response, StreamError, response_from_events, stream_error
 
-__all__ = ["FINISH_S", "Call", "Stream"]
+__all__ = ["FINISH_S", "Call", "Stream", "masked"]
 
 #: Seconds to wait, after a stream's end marker, for the end of its framing.
 FINISH_S = 0.25
@@ -135,8 +136,8 @@ class Stream(Closing):
     def _mask_last(self, events: list[Event]) -> None:
         """Take our key out of an error that repeats it."""
         last = events[-1]
-        if isinstance(last, StreamError) and self._secret is not None:
-            events[-1] = replace(last, message=self._secret.mask_in(last.message))
+        if isinstance(last, StreamError):
+            events[-1] = masked(last, self._secret)
 
     def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
         """Return the events of a last frame that has no blank line after it.
@@ -148,6 +149,21 @@ class Stream(Closing):
         if isinstance(last, StreamError) and last.code == "protocol":
             events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
         return events
+
+
+def masked(error: StreamError, secret: Secret | None) -> StreamError:
+    """Return an error without our key, which some servers repeat: in its text or beside it."""
+    if secret is None:
+        return error
+    hide = secret.mask_in
+    return replace(
+        error,
+        message=hide(error.message),
+        provider_code=error.provider_code and hide(error.provider_code),
+        request_id=error.request_id and hide(error.request_id),
+        param=error.param and hide(error.param),
+        opaque=tuple(replace(held, data=loads(hide(dumps(held.data)))) for held in error.opaque),
+    )
 
 
 def _is_last(event: Event) -> bool:

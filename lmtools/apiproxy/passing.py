@@ -10,15 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from ..call import masked
 from ..client import FINISH_S, Call, found_in
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
-from ..codecs.passage import EventBytes, Passage, Renamer, around, rename_answer
+from ..codecs.passage import EventBytes, Passage, Renamer, around, rename_answer, split_events
 from ..codecs.text import loads
 from ..errors import ApiError, CancelledError, LMError, ProtocolError, TransportError
 from ..providers.estimate import estimate_tokens
 from ..sse import SSEDecoder
 from ..transport import HttpResponse
-from ..types import End, Event, Request, Start, StreamError, events_from_response, stream_error
+from ..types import (
+    End,
+    Event,
+    Json,
+    Request,
+    Start,
+    StreamError,
+    events_from_response,
+    stream_error,
+)
 from . import exchange
 from .exchange import Back, is_meaningful, note_usage, request_id_headers
 from .headers import passed_headers, refusal_headers
@@ -315,12 +325,18 @@ class _Stream:
         shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))
         if isinstance(last, StreamError):
             self._asked.entry.error = f"{last.code}: mid-stream"
-            block = self._asked.back.lm.mask(block)
+            lm = self._asked.back.lm
+            block, last = lm.mask(block), masked(last, lm.backend.secret)
+            heard[-1] = last
             if not shown:
                 raise stream_refusal(last, self._provider)
             if last.code == "truncated":
                 # The provider's words are those of a good end.
                 self._fail(last)
+                return True
+            found = None if mends else self._around_error(block)
+            if found is not None:
+                self._end_with_error(*found, last)
                 return True
         self._held += self._written(heard) if mends else self._as_it_is(block)
         for event in heard:
@@ -332,6 +348,29 @@ class _Stream:
         if shown:
             self._flush()
         return False
+
+    def _around_error(self, block: bytes) -> tuple[bytes, bytes] | None:
+        """Return the events before the first that is an error, and that; None where none is."""
+        call, passed = self._asked.call, b""
+        for piece in split_events(block):
+            decoder = call.codec.stream_decoder(call.request, call.target)
+            heard = [event for frame in SSEDecoder().feed(piece) for event in decoder.decode(frame)]
+            last = heard[-1] if heard else None
+            # Alone, a piece of a call is a breach of protocol; in its place it is not.
+            if isinstance(last, StreamError) and last.code != "protocol":
+                return passed, piece
+            passed += piece
+        return None
+
+    def _end_with_error(self, before: bytes, piece: bytes, error: StreamError) -> None:
+        """Send an error as it came where it has the dialect's form, else in that form.
+
+        Nothing behind it goes on.
+        """
+        own = self._encoder.encode(error) + self._encoder.close()
+        is_own_form = _said(piece) == _said(own)
+        self._held += self._as_it_is(before) + (piece if is_own_form else own)
+        self._finish()
 
     def _hear_around(self, block: bytes) -> list[Event]:
         """Return what whole events say, those aside that only go on with what was heard to begin.
@@ -415,6 +454,15 @@ class _Stream:
     def _ping(self) -> None:
         self._held += self._encoder.ping()
         self._flush()
+
+
+def _said(events: bytes) -> tuple[str | None, Json] | None:
+    """Return the name and the value of the last event; None where it has no JSON."""
+    frames = SSEDecoder().feed(events)
+    try:
+        return (frames[-1].event, loads(frames[-1].data)) if frames else None
+    except ProtocolError:
+        return None
 
 
 def _is_json(answer: HttpResponse) -> bool:

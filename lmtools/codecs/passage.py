@@ -16,7 +16,15 @@ from .hearing import Heard, hear_completion, hear_message
 from .splice import Edit, find, members, splice
 from .text import dumps
 
-__all__ = ["EventBytes", "Passage", "Renamer", "around", "passage_named", "rename_answer"]
+__all__ = [
+    "EventBytes",
+    "Passage",
+    "Renamer",
+    "around",
+    "passage_named",
+    "rename_answer",
+    "split_events",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,11 @@ def around(block: bytes) -> tuple[bytes, bytes, bytes]:
             return block, b"", b""
     stop += 2
     return block[:start], block[start:stop], block[stop:]
+
+
+def split_events(block: bytes) -> list[bytes]:
+    """Return the events of a block of whole events, comments as well."""
+    return [found[0] for found in _EVENT.finditer(block)]
 
 
 def _last_boundary(data: bytearray, start: int) -> int:

@@ -123,9 +123,7 @@ def error_in_body(body: Json, status: int | None = None, headers: Headers = ()) 
     )
 
 
-def _error_object(
-    fields: Fields, is_own_form: bool
-) -> tuple[str | None, str, tuple[Opaque, ...]]:
+def _error_object(fields: Fields, is_own_form: bool) -> tuple[str | None, str, tuple[Opaque, ...]]:
     """Take ``error``; return its type word, its message, and what else it holds."""
     value = fields.rest.pop("error", None)
     if value.__class__ is str:
@@ -164,6 +162,9 @@ def _code(word: str | None, status: int | None, message: str) -> str:
 def parse_error_event(body: Json) -> StreamError:
     """Return the error of a stream's ``error`` event."""
     error = error_in_body(body)
+    if error is None and body.__class__ is dict and body.get("message").__class__ is str:
+        # Its name says that it is one; its form is another server's.
+        error = error_in_body({"error": body})
     if error is None:
         return StreamError("provider", "the server gave an error event without an error")
     opaque = tuple(item for item in error.opaque if isinstance(item, Opaque))
