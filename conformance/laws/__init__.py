@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..corpus import Case
 from ..exchange import Codecs
-from . import bodies, facts, ownership, passage, planting, streams, transcode
+from . import bodies, facts, frames, ownership, passage, planting, streams, transcode
 
 Check = Callable[[Case, Codecs], Iterator[str]]
 
@@ -51,6 +51,7 @@ LAWS = (
     Law("L6", "transcode keeps what no loss names", _BODIES | _STREAM, transcode.transcode),
     Law("L7", "truncation", _STREAM, streams.truncation),
     Law("L8", "no silent loss", _BODIES, planting.no_silent_loss),
+    Law("L8-stream", "no silent loss in streams", _STREAM, frames.no_silent_loss, lawful_only=True),
     Law("L9", "raw = codec", _BODIES | _STREAM, passage.raw_is_codec),
     Law("L10", "encoders keep the grammar", _STREAM, streams.grammar),
     Law("L10-wire", "the grammar accepts the wire", _STREAM, streams.recorded_grammar, lawful_only=True),

@@ -69,13 +69,13 @@ def _lost_in(case: Case, codecs: Codecs, other: str) -> Iterator[str]:
     for number, (path, leaf) in enumerate(trees.leaves(body)):
         if leaf is None or shown(path) in own:
             continue
-        for new, token in _plants(leaf, number):
+        for new, token in plants(leaf, number):
             problem = _lost(passage, trees.replaced(body, path, new), token, plain, other)
             if problem:
                 yield f"{shown(path)} = {new!r:.60}: {problem}"
 
 
-def _plants(leaf: Any, number: int) -> Iterator[tuple[Any, str | None]]:
+def plants(leaf: Any, number: int) -> Iterator[tuple[Any, str | None]]:
     """Yield new values for a leaf, each with the text to look for (None: see whether the target changes)."""
     if isinstance(leaf, bool):
         yield not leaf, None
@@ -121,7 +121,7 @@ def _lost(
         return None
     if token is None and rendered.body != plain[1].body:
         return None
-    places = _places(value, token) if token else _changes(plain[0], value)
+    places = places_of(value, token) if token else _changes(plain[0], value)
     if not places:
         return "the parser drops it"
     losses = (*rendered.losses, *plain[1].losses)
@@ -136,7 +136,7 @@ def _accounted(place: str, losses: tuple[Loss, ...], other: str) -> bool:
     return canonical.covered(place, losses) or place in SATISFIED.get(other, ())
 
 
-def _places(value: Any, token: str) -> list[str]:
+def places_of(value: Any, token: str) -> list[str]:
     """Return where the canonical value holds the token."""
     held = ((path, leaf) for path, leaf in canonical.leaves(value) if isinstance(leaf, str))
     return [shown(path) for path, leaf in held if token in leaf or token in _decoded(leaf)]

@@ -25,6 +25,7 @@ from typing import Any
 from ..errors import RequestError
 from ..types import Json, JsonObject, Opaque, find_opaque
 from .base import Loss, Losses
+from .seal import STATE_KINDS
 
 _NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 
@@ -176,12 +177,15 @@ def held_keys(data: JsonObject) -> Iterator[str]:
     """Yield the keys of a frame that only its dialect knows, each as often as it stands there.
 
     They are those of ``rest``, and of the objects that are kept under other names (``choice``,
-    ``delta``, ``chunks``); notes on spelling are no objects. Nulls and empty lists say nothing.
+    ``delta``, ``chunks``); notes on spelling are no objects. Nulls and empty lists say nothing, and
+    reasoning state goes with its part, or that loses it.
     """
     for held in data.values():
         for each in held if isinstance(held, list) else (held,):
             if isinstance(each, dict):
-                yield from (key for key, said in each.items() if said is not None and said != [])
+                for key, said in each.items():
+                    if said is not None and said != [] and key not in STATE_KINDS:
+                        yield key
 
 
 def report_foreign(

@@ -162,6 +162,10 @@ class RepeatsItself(Through):
         return out + out
 
 
+class SaysNoLoss(Through):
+    losses: tuple[()] = ()
+
+
 def edited_answer(edit: Callable[[Any], Any]) -> exchange.Codecs:
     original = CODECS["anthropic"].parse_response
     return broken("anthropic", parse_response=lambda *a: edit(original(*a)))
@@ -248,6 +252,9 @@ PLANTED: list[tuple[str, str, exchange.Codecs, str]] = [
     ("L8", "anthropic/fields/request-cache", silent("openai_chat"), "neither in the target nor named"),
     ("L8", "openai_chat/fields/all", silent("anthropic"), "neither in the target nor named"),
     ("L8", "openai_chat/fields/all", parsing("openai_chat", "parse_request", without("seed")), "seed"),
+    ("L8-stream", "openai_chat/streams/text", streaming("anthropic", "stream_encoder", SaysNoLoss), "system_fingerprint is neither"),
+    ("L8-stream", "anthropic/streams/refusal", streaming("openai_chat", "stream_encoder", SaysNoLoss), "stop_details.category is neither"),
+    ("L8-stream", "anthropic/streams/thinking", streaming("openai_chat", "stream_encoder", dropping(ThinkingDelta)), "delta.thinking is neither"),
     ("L9", "anthropic/fields/all", rendering("anthropic", "render_request", sort_keys), "sent raw, unlike the codec"),
     ("L9", "openai_chat/answers/text", rendering("openai_chat", "render_response", pop("system_fingerprint")), "answered raw, unlike the codec"),
     ("L10", "anthropic/streams/text", streaming("anthropic", "stream_encoder", NeverStops), "ends with message_stop"),

@@ -39,6 +39,7 @@ from ...types import (
     find_opaque,
 )
 from ..base import Loss, Losses, Stamp
+from ..fields import held_keys
 from ..places import FIRST, Place
 from ..text import dumps, quoted_between
 from .assistant import THINKING, call_stem, foreign_state, render_annotation, sealed_detail
@@ -110,6 +111,9 @@ class Encoder:
         frames: list[str] = []
         if not self._started and event.__class__ not in _OPENING:
             frames += self._open(Start())
+        wire = getattr(event, "wire", ())
+        if wire:
+            self._report(wire, "")
         frames += _HANDLERS[event.__class__](self, event)
         return "".join(frames).encode()
 
@@ -152,15 +156,21 @@ class Encoder:
         self.losses.append(Loss(path, action, reason))
 
     def _report(self, opaque: tuple[Opaque, ...], path: str) -> None:
-        """Record what another dialect owns, once for each kind of object."""
+        """Record what another dialect owns: each key once, and each kind without keys."""
         for item in opaque:
-            if item.dialect != NAME and item.data.keys() - {"keys", "absent"}:
-                self._lose_once(f"{path}.{item.dialect}.{item.kind}", path, item)
+            if item.dialect == NAME:
+                continue
+            keys = tuple(held_keys(item.data))
+            for key in keys:
+                where = f"{path}.{key}" if path else key
+                self._lose_once(f"{where}.{item.dialect}", where, item, key)
+            if not keys and path and item.data.keys() - {"keys", "absent", "rest"}:
+                self._lose_once(f"{path}.{item.dialect}.{item.kind}", path, item, item.kind)
 
-    def _lose_once(self, key: str, path: str, item: Opaque) -> None:
-        if key not in self._reported:
-            self._reported.add(key)
-            self._lose(path, "dropped", f"only {item.dialect} says {item.kind}")
+    def _lose_once(self, mark: str, path: str, item: Opaque, said: str) -> None:
+        if mark not in self._reported:
+            self._reported.add(mark)
+            self._lose(path, "dropped", f"only {item.dialect} says {said}")
 
     def _path(self, kind: str, part: int) -> str:
         """Return where a part stands; the second of a kind is joined to the first."""
@@ -178,7 +188,7 @@ class Encoder:
     def _on_start(self, event: Start) -> list[str]:
         if self._started:
             return []
-        self._report(event.opaque, "opaque")
+        self._report(event.opaque, "")
         self._report(event.message_opaque, "message")
         return self._open(event)
 
@@ -396,7 +406,7 @@ class Encoder:
         if item.dialect != NAME:
             if item.kind == "ping":
                 return [": ping\n\n"]
-            self._lose_once(f"{item.dialect}.{item.kind}", f"events.{item.kind}", item)
+            self._report((item,), f"events.{item.kind}")
             return []
         if item.kind == "content_part":
             return [self._chunk({"content": [item.data["rest"]]}, {})]
@@ -407,7 +417,7 @@ class Encoder:
     # The ends
 
     def _on_end(self, event: End) -> list[str]:
-        self._report(event.opaque, "opaque")
+        self._report(event.opaque, "")
         frames = [frame for part in tuple(self._thoughts) for frame in self._flush_thought(part)]
         frames += [*self._flush_citations(), *self._call_frames(self._calls.flush())]
         tier = rendered_tier(event.service_tier, self.losses)

@@ -325,7 +325,6 @@ def test_events_that_only_others_know_are_one_loss_each_kind():
 
     assert blocks(event, TextDelta(0, "x"), inner, event, inner)[1] == [
         ("fingerprint", "dropped"),
-        ("chunk", "dropped"),
         ("message.parts.fingerprint", "dropped"),
         ("message.parts.chunk", "dropped"),
     ]

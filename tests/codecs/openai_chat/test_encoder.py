@@ -368,13 +368,15 @@ def test_what_a_chat_stream_cannot_hold_is_named_once(event):
 
 def test_events_and_keys_of_other_dialects_are_named_once_a_kind():
     news = OpaqueDelta(Opaque("anthropic", "news", {"rest": {"x": 1}}))
-    keyed = Opaque("anthropic", "text", {"rest": {"citations": []}})
+    keyed = Opaque("anthropic", "text", {"rest": {"citations": [7], "none": None}})
     spelled = Opaque("anthropic", "text", {"keys": ["text"]})
     events = [news, news, TextDelta(0, "a", opaque=(keyed,)), TextDelta(0, "b", opaque=(keyed,))]
-    events += [TextDelta(0, "c", opaque=(spelled,)), End("stop")]
+    frame = (Opaque("anthropic", "frame", {"rest": {"padding": "x"}}),)
+    events += [TextDelta(0, "c", opaque=(spelled,), wire=frame), End("stop", wire=frame)]
     assert losses_of(START, *events) == [
-        ("events.news", "dropped"),
-        ("message.parts[0]", "dropped"),
+        ("events.news.x", "dropped"),
+        ("message.parts[0].citations", "dropped"),
+        ("padding", "dropped"),
     ]
 
 
