@@ -75,7 +75,16 @@ class Repeats:
     then what one of them said, the next one says too.
     """
 
-    __slots__ = ("_is_used", "_last", "_learned", "_lessons", "_like", "_padding", "_places")
+    __slots__ = (
+        "_is_used",
+        "_last",
+        "_learned",
+        "_lessons",
+        "_like",
+        "_named",
+        "_padding",
+        "_places",
+    )
 
     def __init__(
         self, places: Mapping[type, tuple[tuple[str, Place], ...]], padding: str = ""
@@ -84,6 +93,7 @@ class Repeats:
         self._padding = padding
         self._learned: Learned | None = None
         self._like: Any = None
+        self._named: str | None = None
         self._last: tuple[type, int] | None = None
         self._lessons = MAX_LESSONS
         self._is_used = False
@@ -93,7 +103,7 @@ class Repeats:
         learned = self._learned
         if learned is None:
             return None
-        found = learned.read(frame.data)
+        found = learned.read(frame.data) if frame.event == self._named else None
         if found is None or not found[0]:
             self._learned = None
             return None
@@ -118,7 +128,7 @@ class Repeats:
         if not self._lessons:
             return
         self._lessons -= 1
-        self._like = event
+        self._like, self._named = event, frame.event
         shapes = (learn(frame.data, key, event.text, at, self._padding) for key, at in places)
         self._learned = next((shape for shape in shapes if shape is not None), None)
 

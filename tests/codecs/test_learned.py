@@ -282,6 +282,15 @@ def test_a_random_anthropic_stream_gives_the_same_events_with_and_without_lesson
     assert quick == slow
 
 
+@pytest.mark.parametrize("name", ["error", "message", ""])
+def test_a_frame_of_another_name_is_not_one_more(name, monkeypatch):
+    """Chat servers name the frame of an error, whatever stands in it."""
+    data = [json.dumps(chat_chunk({"content": word})) for word in ("", "a", "b", "c", "d")]
+    frames = [SSEEvent(None, text) for text in data] + [SSEEvent(name, data[-1])]
+    quick, slow = both_ways(openai_chat, frames, monkeypatch)
+    assert quick == slow
+
+
 def test_the_third_delta_of_a_run_is_the_first_that_is_not_parsed(monkeypatch):
     parsed = []
     monkeypatch.setattr(
