@@ -397,3 +397,21 @@ def test_p5_state_that_its_own_provider_refuses_is_left_out_and_asked_again_once
         ["tool_use"],
     ]
     assert ["messages[1]" in a.headers["x-lmtools-loss"] for a in answers] == [True, True]
+
+
+@streamed_or_whole
+def test_two_proxies_of_one_dialect_keep_the_thinking_by_the_memory_of_the_inner_one(
+    stream: bool,
+) -> None:
+    """The outer one cannot know whose seal it is, and sends none of another owner on."""
+    with FakeAnthropic() as fake, before(fake, vendor=True) as inner:
+        fake.play(THINKING_TOOL)
+        with running(ProviderChoice("openai", url=f"{inner.url}/v1", key=key_source())) as outer:
+            message = first_turn(outer, stream)
+            second = follow_up(outer, message, stream=stream)
+        blocks, thinking = sent_turn(fake)
+
+    assert message["reasoning_details"][0]["signature"].startswith("lmt1.")
+    assert "messages[1]" in second.headers["x-lmtools-loss"]
+    assert [block["type"] for block in blocks] == ["thinking", "tool_use"]
+    assert thinking["type"] == "enabled"
