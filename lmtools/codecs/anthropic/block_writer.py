@@ -179,6 +179,9 @@ class BlockWriter:
                 "free text input travels as the string `input` of an object",
             )
         id = event.id if event.id is not None else f"toolu_{self._stamp.id}_{self._index}"
+        if not event.name:
+            path = f"{self.path(event.part_index)}.name"
+            self._lose(path, "defaulted", "the API requires a name; sent as unnamed")
         return self._open_json(
             event, {"type": "tool_use", "id": id, "name": event.name or "unnamed"}
         )

@@ -245,7 +245,11 @@ class Encoder:
     def _error(self, event: StreamError) -> bytes:
         self._is_ended = True
         self._report((*event.opaque, *event.wire), "error")
-        return frame(render_error_event(event), event.wire)
+        body = render_error_event(event)
+        word = body["error"]["type"]
+        if event.provider_code not in (None, word):
+            self._to.lose("error.provider_code", "substituted", f"sent as the type {word}")
+        return frame(body, event.wire)
 
     def _report(self, opaque: Iterable[Opaque], path: str) -> None:
         """Report what other dialects own, each key once."""

@@ -462,7 +462,15 @@ class Encoder:
 
     def _on_error(self, event: StreamError) -> list[str]:
         self._done = True
-        return [f"data: {dumps(render_error_chunk(event))}\n\n"]
+        self._report(event.opaque, "error")
+        chunk = render_error_chunk(event)
+        text, said = dumps(chunk), chunk["error"]
+        code, words = event.provider_code, (str(said.get("code")), str(said.get("type")))
+        if code is not None and code not in words:
+            self._lose("error.provider_code", "substituted", f"sent as {words[0]}")
+        if event.request_id is not None and event.request_id not in text:
+            self._lose("error.request_id", "dropped", "an error in a Chat stream has no request id")
+        return [f"data: {text}\n\n"]
 
 
 def _held(event: Any) -> JsonObject:

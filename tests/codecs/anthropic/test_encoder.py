@@ -120,8 +120,9 @@ def test_a_call_is_announced_whatever_the_last_word_was():
 
 
 def test_a_call_that_names_nothing_gets_an_id_and_a_name():
-    ((_, block), *_), _ = blocks(ToolCallDelta(0))
+    ((_, block), *_), losses = blocks(ToolCallDelta(0))
 
+    assert ("message.parts[0].name", "defaulted") in losses
     assert block == {"type": "tool_use", "id": "toolu_msg_stamp_0", "name": "unnamed", "input": {}}
 
 
@@ -317,6 +318,22 @@ def test_a_builtin_call_without_an_id_gets_one():
     ((_, block), *_), _ = blocks(BuiltinCallDelta(0))
 
     assert block["id"] == "srvtoolu_msg_stamp_0"
+
+
+@pytest.mark.parametrize(
+    ("code", "losses"),
+    [
+        ("server_error", [("error.provider_code", "substituted")]),
+        ("overloaded_error", []),
+        (None, []),
+    ],
+)
+def test_a_word_of_an_error_that_the_api_does_not_have_is_named(code, losses):
+    error = StreamError("overloaded", "busy", provider_code=code, request_id="req_1")
+    bodies, got = encode([START, error])
+
+    assert (bodies[-1]["error"]["type"], bodies[-1]["request_id"]) == ("overloaded_error", "req_1")
+    assert got == losses
 
 
 def test_events_that_only_others_know_are_one_loss_each_kind():

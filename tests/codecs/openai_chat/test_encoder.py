@@ -380,6 +380,15 @@ def test_events_and_keys_of_other_dialects_are_named_once_a_kind():
     ]
 
 
+def test_what_an_error_of_another_dialect_says_beside_its_message_is_named():
+    error = StreamError("overloaded", "busy", provider_code="overloaded_error", request_id="req_1")
+    assert losses_of(START, error) == [
+        ("error.provider_code", "substituted"),
+        ("error.request_id", "dropped"),
+    ]
+    assert losses_of(START, StreamError("overloaded", "busy")) == []
+
+
 # An upstream of the same dialect
 
 
