@@ -85,6 +85,8 @@ EXCEPTIONS = Exceptions(
     late_imports={
         ("codecs", "importlib"): "a client of one dialect loads one codec: 5 to 10 ms each",
         ("lmc.__main__", "lmc.run"): "read under the signal handlers: an early Ctrl-C is quiet",
+        ("apiproxy", "importlib"): "loaded on first use, after the program's signal handlers",
+        ("apiproxy.__main__", "apiproxy.run"): "read under the signal handlers, as lmc's",
         (
             "lmc.run",
             "lmc.send",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -54,14 +54,18 @@ class LocalServer:
 
 
 @contextmanager
-def local_server() -> Iterator[LocalServer]:
-    """Yield a server that answers ``/readyz``; raises NotReady with its log when there is none."""
+def local_server(env: Mapping[str, str] | None = None) -> Iterator[LocalServer]:
+    """Yield a server that answers ``/readyz``; raises NotReady with its log when there is none.
+
+    ``env`` is its environment, None for ours.
+    """
     port = _free_port()
     words = ["-m", "lmtools.apiproxy", "-provider", "loopback", "-port", str(port)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=ROOT,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

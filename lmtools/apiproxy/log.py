@@ -37,6 +37,8 @@ _MASKED = "***"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # What every mask needs to apply: most values have none of it, and one search is a fifth of five.
 _SUSPECT = re.compile(r"[=@]|sk-|AIza|[Bb](?:earer|asic)\s|B(?:EARER|ASIC)\s")
+# What of that a plain text can hold.
+_PLAIN_SUSPECTS = ("@", "sk-", "AIza")
 _MASKS = (
     # https://user:password@host
     (re.compile(r"(://)[^/\s@\"]+@"), rf"\1{_MASKED}@"),
@@ -149,10 +151,10 @@ class Log:
         if not self.shows(level):
             return
         held: list[tuple[str, Value]] = [pair for pair in values if pair[1] is not None]
-        # One search over all of them: a line of an exchange hardly ever holds a suspect.
-        if _SUSPECT.search("\n".join([value for _, value in held if isinstance(value, str)])):
+        plain = _are_plain(held)
+        if not plain:
             held = [(name, _masked(value)) for name, value in held]
-        line = self._render(_timestamp(self._clock()), level, mask(message), held)
+        line = self._render(_timestamp(self._clock()), level, mask(message), held, plain)
         with self._lock:
             try:
                 stream = self._stream or sys.stderr
@@ -175,32 +177,43 @@ def _masked(value: Value) -> Value:
     return mask(value) if isinstance(value, str) else value
 
 
-def _render_text(time: str, level: str, message: str, values: list[tuple[str, Value]]) -> str:
-    parts = [time, level.upper(), message if message.isprintable() else _quoted(message)]
+def _are_plain(values: list[tuple[str, Value]]) -> bool:
+    """Tell whether no text among the values needs a mask or quotes, with one look at all of them.
+
+    So it is in nearly every line of an exchange, and a look at each text is half of its cost.
+    """
     texts = [value for _, value in values if isinstance(value, str)]
     joined = " ".join(texts)
-    # One look at all of them; a text with a blank in it would pass for two.
-    if _ALL_PLAIN.fullmatch(joined) and joined.count(" ") == len(texts) - 1:
-        parts += [f"{name}={_shown_plain(value)}" for name, value in values]
-    else:
-        parts += [f"{name}={_shown(value)}" for name, value in values]
-    return " ".join(parts) + "\n"
+    # A text with a blank in it would pass for two.
+    if _ALL_PLAIN.fullmatch(joined) is None or joined.count(" ") != len(texts) - 1:
+        return False
+    return not any(mark in joined for mark in _PLAIN_SUSPECTS)
 
 
-def _render_json(time: str, level: str, message: str, values: list[tuple[str, Value]]) -> str:
+def _render_text(
+    time: str, level: str, message: str, values: list[tuple[str, Value]], plain: bool
+) -> str:
+    head = f"{time} {level.upper()} {message if message.isprintable() else _quoted(message)}"
+    shown = [
+        f" {name}={value}"
+        if (plain and value.__class__ is str) or value.__class__ is int
+        else f" {name}={_shown(value)}"
+        for name, value in values
+    ]
+    return f"{head}{''.join(shown)}\n"
+
+
+def _render_json(
+    time: str, level: str, message: str, values: list[tuple[str, Value]], _plain: bool
+) -> str:
     return _json_text({"time": time, "level": level, "message": message, **dict(values)}) + "\n"
 
 
 def _shown(value: Value) -> str:
-    if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        return _quoted(value)
-    return _shown_plain(value)
-
-
-def _shown_plain(value: Value) -> str:
-    """Return a value whose text, if it is one, needs no quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) else _quoted(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

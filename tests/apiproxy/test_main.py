@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import signal
 import subprocess
 import sys
 
@@ -82,3 +83,38 @@ def test_without_a_standard_error_nothing_goes_to_standard_output(capsys, monkey
 
     assert main(["-prot"]) == 2
     assert capsys.readouterr().out == ""
+
+
+EARLY = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "lmtools.apiproxy.options":
+            os.kill(os.getpid(), signal.{name})
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["apiproxy", "-provider", "loopback", "-port", "0"]
+runpy.run_module("lmtools.apiproxy", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_the_program_loads_ends_it_without_a_word(name: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.format(name=name)],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+def test_a_program_that_calls_main_keeps_its_own_handlers():
+    before = signal.getsignal(signal.SIGINT)
+
+    main(["-h"])
+
+    assert signal.getsignal(signal.SIGINT) is before
