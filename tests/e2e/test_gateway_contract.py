@@ -202,8 +202,12 @@ def test_without_the_providers_count_there_is_an_estimate() -> None:
 
 
 @pytest.mark.parametrize("wire", ["anthropic", "openai_chat"])
-def test_events_reach_the_client_while_the_answer_is_under_way(wire: str) -> None:
+def test_events_reach_the_client_while_the_answer_is_under_way(
+    wire: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """#streaming: whoever buffers a whole answer stalls the client."""
+    # A ping would bring what is held.
+    monkeypatch.setattr(exchange, "PING_INTERVAL_S", 3600.0)
     gate = Gate()
     fake: FakeAPI = FakeAnthropic() if wire == "anthropic" else FakeOpenAI()
     fake.play(Scenario(gates={4: gate}))
