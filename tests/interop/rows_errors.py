@@ -168,12 +168,16 @@ def cut(cell: Cell) -> None:
 SILENCE_S = 22.0
 
 
-@STREAMS.row("22 s of silence", patient=True)
-def silence(cell: Cell) -> None:
-    """Longer than a ping's interval, and than what some clients and balancers wait for."""
-    gate = Gate(2 * SILENCE_S)
-    cell.play(Scenario(gates={(5 if cell.is_stream else 0): gate}))
-    opener = threading.Timer(SILENCE_S, gate.open)
+def _silence(cell: Cell, at: int) -> None:
+    """Hold the answer back before a frame; longer than a ping's interval, and than some clients wait."""
+    gate, pings = Gate(2 * SILENCE_S), []
+
+    def open_gate() -> None:
+        pings.append(cell.last.pings if cell.is_stream else 0)
+        gate.open()
+
+    cell.play(Scenario(gates={at if cell.is_stream else 0: gate}))
+    opener = threading.Timer(SILENCE_S, open_gate)
     opener.start()
     try:
         answer = cell.ask()
@@ -184,4 +188,17 @@ def silence(cell: Cell) -> None:
 
     assert answer.text == "Hello, world!"
     if cell.is_stream:
-        assert cell.last.pings >= 1
+        # What the provider itself sent before it fell silent went on, within its dialect.
+        sent = [body.get("type") for body in cell.fake.sent[:at]]
+        own = pings[0] - (0 if cell.column.is_foreign else sent.count("ping"))
+        assert own >= 1
+
+
+@STREAMS.row("22 s of silence before the answer", patient=True)
+def silence(cell: Cell) -> None:
+    _silence(cell, 0)
+
+
+@STREAMS.row("22 s of silence mid-stream", no=[WHOLE], patient=True)
+def silence_midway(cell: Cell) -> None:
+    _silence(cell, 4)
