@@ -258,7 +258,7 @@ def _is_label(body: Any, path: Path) -> bool:
 
 
 def _tries(leaf: Any, number: int, others: Iterable[str]) -> Iterator[_Try]:
-    yield from reversed([*planting._plants(leaf, number)])
+    yield from reversed([*planting.plants(leaf, number)])
     if isinstance(leaf, str):
         yield from ((word, None) for word in others if word != leaf)
 

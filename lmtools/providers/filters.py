@@ -27,8 +27,8 @@ def enforce_stops(
 ) -> tuple[tuple[str, ...], tuple[Loss, ...]]:
     """Return the strings to enforce, and the losses of what was rendered of a request as asked.
 
-    All are enforced where the server was not told of all of them. The loss of ``stop``, or of one of
-    them, becomes ``emulated`` then.
+    All are enforced where the server was not told of all of them. The loss of ``stop``, or of a
+    string of it, becomes ``emulated`` then.
     """
     lost = {"stop", *(f"stop[{i}]" for i, stop in enumerate(request.stop) if stop)}
     if not any(_is_lost(loss, lost) for loss in losses):

@@ -120,7 +120,9 @@ def test_an_empty_finish_reason_is_none():
 
 def test_done_without_a_reason_is_the_end():
     assert decode(ROLE, chunk({"content": "x"}), DONE)[-1].finish == "stop"
-    assert decode(ROLE, call(index=0, id="c", function={"name": "f"}), DONE)[-1].finish == "tool_call"
+    assert (
+        decode(ROLE, call(index=0, id="c", function={"name": "f"}), DONE)[-1].finish == "tool_call"
+    )
 
 
 BROKEN = [
