@@ -646,3 +646,14 @@ def test_a_body_reader_is_gone_as_soon_as_nobody_holds_it():
         assert left() is None
     finally:
         gc.enable()
+
+
+def test_of_a_repeated_header_the_first_is_found_and_all_are_listed():
+    block = b"GET / HTTP/1.1\r\nHost: x\r\nX-Key: 1\r\nx-key: 2\r\n\r\n"
+    headers = http1.parse_request_head(block).headers
+
+    for same in (headers, tuple(headers)):
+        assert find(same, "X-KEY") == "1"
+        assert find_all(same, "x-key") == ["1", "2"]
+        assert find_all(same, "host") == ["x"]
+        assert (find(same, "none"), find_all(same, "none")) == (None, [])

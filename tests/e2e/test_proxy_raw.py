@@ -494,6 +494,21 @@ def test_of_a_long_stream_only_the_beginning_and_the_end_are_decoded(
 
 
 @both
+def test_an_error_in_the_middle_of_a_long_stream_is_heard(dialect: str) -> None:
+    """However much content stands around it in the same read."""
+    error = json.dumps({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+    stream = long_stream(dialect, 60)
+    at = stream.index(b"\n\n", len(stream) // 2) + 2
+    event = b"event: error\ndata: %s\n\n" % error.encode()
+    with exact(dialect, stream_of(dialect, stream[:at] + event + stream[at:])) as (_, proxy):
+        proxy.post(PATHS[dialect], asking(True))
+        proxy.server.close(WAIT_S)
+        log = proxy.log.getvalue()
+
+    assert "mid-stream" in log
+
+
+@both
 def test_a_frame_that_nobody_understands_is_passed_on(dialect: str) -> None:
     at = STREAMS[dialect].index(b"\n\n") + 2
     stream = STREAMS[dialect][:at] + b"event: odd\ndata: {not JSON\n\n" + STREAMS[dialect][at:]
