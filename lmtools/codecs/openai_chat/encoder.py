@@ -163,7 +163,7 @@ class Encoder:
             keys = tuple(held_keys(item.data))
             for key in keys:
                 where = f"{path}.{key}" if path else key
-                self._lose_once(f"{where}.{item.dialect}", where, item, key)
+                self._lose_once(f"{where}.{item.dialect}", where, item, "this")
             if not keys and path and item.data.keys() - {"keys", "absent", "rest"}:
                 self._lose_once(f"{path}.{item.dialect}.{item.kind}", path, item, item.kind)
 
