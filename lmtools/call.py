@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .closing import Closing
 from .codecs.base import Codec, Headers, Losses, Target
 from .codecs.text import dumps, loads
-from .errors import TransportError
+from .errors import ApiError, TransportError
 from .providers.filters import StopFilter
 from .providers.remedies import Remedy
 from .secret import Secret
 from .sse import SSEDecoder, SSEEvent
 from .transport import HttpRequest, HttpResponse
-from .types import Event, Request, Response, StreamError, response_from_events, stream_error
+from .types import (
+    Event,
+    Request,
+    Response,
+    StreamError,
+    events_from_response,
+    response_from_events,
+    stream_error,
+)
 
-__all__ = ["FINISH_S", "Call", "Stream", "masked"]
+__all__ = ["FINISH_S", "Call", "Stream", "comes_whole", "masked"]
 
 #: Seconds to wait, after a stream's end marker, for the end of its framing.
 FINISH_S = 0.25
@@ -58,8 +66,10 @@ class Stream(Closing):
         ready: Iterator[list[Event]] | None,
         secret: Secret | None = None,
         headers: Headers = (),
+        parse: Callable[[bytes], Response] | None = None,
     ) -> None:
         self.call = call
+        self._parse = parse
         self.headers = headers
         self._secret = secret
         self.http = response
@@ -100,6 +110,9 @@ class Stream(Closing):
         assert self.http is not None
         frames = SSEDecoder()
         try:
+            if self._parse is not None and comes_whole(self.http):
+                yield list(events_from_response(self._parse(self.http.read())))
+                return
             while chunk := self.http.read_some():
                 events: list[Event] = []
                 for frame in frames.feed(chunk):
@@ -115,7 +128,7 @@ class Stream(Closing):
                 events += self._decoder.close()
             self._mask_last(events)
             yield events
-        except TransportError as error:
+        except (ApiError, TransportError) as error:
             if error.code == "cancelled":
                 raise
             yield [stream_error(error)]
@@ -149,6 +162,24 @@ class Stream(Closing):
         if isinstance(last, StreamError) and last.code == "protocol":
             events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
         return events
+
+
+#: How the lines of an event stream begin.
+_LINES = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
+def comes_whole(answer: HttpResponse) -> bool:
+    """Tell whether a body is one JSON text and no event stream: its first bytes know best.
+
+    Servers that cannot stream answer whole, whatever they were asked; some put the label of a
+    stream on it, and others that of JSON on a stream. Waits for the first bytes.
+    """
+    start = answer.peek().lstrip()
+    if start[:1] in (b"{", b"["):
+        return True
+    kind = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    is_line = any(start.startswith(line) or line.startswith(start) for line in _LINES)
+    return kind == "application/json" and not (start and is_line)
 
 
 def masked(error: StreamError, secret: Secret | None) -> StreamError:

@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from .call import FINISH_S, Call, Stream
+from .call import FINISH_S, Call, Stream, comes_whole
 from .closing import Closing
 from .codecs import codec_named, count_codec_named
 from .codecs.base import Codec, Headers, Rendered, Target
@@ -326,15 +327,15 @@ class LM(Closing):
         call, response = self.deliver(call, watch)
         headers = response.headers
         kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
-        if kind == "application/json":
-            # A server that cannot stream answers whole, whatever it was asked.
-            with response, found_in(response):
-                whole = self.parse(call, response.read())
-            ready = iter([list(events_from_response(whole))])
-            return Stream(call, None, ready, headers=headers)
         with found_in(response):
+            if kind == "application/json" and comes_whole(response):
+                with response:
+                    whole = self.parse(call, response.read())
+                ready = iter([list(events_from_response(whole))])
+                return Stream(call, None, ready, headers=headers)
             self.refuse_page(response)
-        return Stream(call, response, None, self.backend.secret, headers)
+        parse = partial(self.parse, call)
+        return Stream(call, response, None, self.backend.secret, headers, parse)
 
     def refuse_page(self, response: HttpResponse) -> None:
         """Close an answer that is a web page, and raise ProtocolError: it is no cut stream."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from ..call import masked
+from ..call import comes_whole, masked
 from ..client import FINISH_S, Call, found_in
 from ..codecs.base import Codec, Headers, Stamp, StreamEncoder
 from ..codecs.passage import EventBytes, Passage, Renamer, around, rename_answer, split_events
@@ -282,10 +282,10 @@ class _Stream:
             lm = self._asked.back.lm
             with lm.send(self._asked.call, watch) as answer, found_in(answer):
                 self._headers = self._asked.headers(answer)
-                if _is_json(answer):
+                lm.refuse_page(answer)
+                if comes_whole(answer):
                     self._serve_whole(answer.read())
                 else:
-                    lm.refuse_page(answer)
                     self._relay(answer)
         except CancelledError:
             raise
@@ -463,8 +463,3 @@ def _said(events: bytes) -> tuple[str | None, Json] | None:
         return (frames[-1].event, loads(frames[-1].data)) if frames else None
     except ProtocolError:
         return None
-
-
-def _is_json(answer: HttpResponse) -> bool:
-    kind = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    return kind == "application/json"

@@ -103,6 +103,7 @@ class HttpResponse(Closing):
         self.request_url = request_url
         self._body = body
         self._max_body = max_body
+        self._ahead = b""
 
     def header(self, name: str) -> str | None:
         """Return the first header of this name, in whatever case."""
@@ -113,7 +114,7 @@ class HttpResponse(Closing):
         bound = self._max_body if limit is None else limit
         parts: list[bytes] = []
         size = 0
-        while part := self._body.read_some():
+        while part := self.read_some():
             size += len(part)
             if size > bound:
                 self.close()
@@ -127,12 +128,18 @@ class HttpResponse(Closing):
         TruncatedError when the body was cut, DeadlineError after ``idle`` seconds of silence,
         CancelledError when it was closed.
         """
-        return self._body.read_some()
+        ahead, self._ahead = self._ahead, b""
+        return ahead or self._body.read_some()
+
+    def peek(self) -> bytes:
+        """Return what the next ``read_some`` will return; it waits and raises like that."""
+        self._ahead = self._ahead or self._body.read_some()
+        return self._ahead
 
     @property
     def buffered(self) -> bool:
         """True when the next ``read_some`` returns without waiting."""
-        return self._body.buffered
+        return bool(self._ahead) or self._body.buffered
 
     def finish(self, seconds: float) -> None:
         """Take the end of a body whose content is known to be complete, then close.

@@ -6,7 +6,9 @@ on), ``codec`` (one dialect on both sides, and a body that may not go on as it i
 
 from __future__ import annotations
 
+import http.client
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from conformance.automata import breach
 from lmtools import retry
 from lmtools.flags.provider import ProviderChoice
 from lmtools.sse import SSEDecoder, SSEEvent
-from tests.fakes.exact import Answer, ExactServer
+from tests.fakes.exact import PATIENCE_S, Answer, ExactServer
 from tests.fakes.proxy import CONTENT, UPSTREAM_KEY, Answered, Proxy, key_source, running
 
 WIRES = ("anthropic", "openai_chat")
@@ -79,6 +81,21 @@ class Bench:
         self.upstream.play(*answers)
         headers = {"x-request-id": OWN_ID}
         return self.proxy.post(cell.path, cell.body(stream=stream), headers)
+
+    def ask_after_ping(self, cell: Cell, answer: Answer) -> Answered:
+        """Return what a client gets when the answer comes after the first ping has gone out."""
+        gate = threading.Event()
+        self.upstream.play([gate, *answer])
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=PATIENCE_S)
+        headers = {"x-request-id": OWN_ID, "Content-Type": "application/json"}
+        try:
+            connection.request("POST", cell.path, cell.body(stream=True), headers)
+            response = connection.getresponse()
+            gate.set()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Answered(response.status, names, response.read())
+        finally:
+            connection.close()
 
     @property
     def attempts(self) -> int:

@@ -32,7 +32,8 @@ class Mark:
 
 END, RESET, SILENCE = Mark("END"), Mark("RESET"), Mark("SILENCE")
 #: An answer's bytes and marks in order. Without a mark at its end the connection lives on.
-Answer = Sequence[bytes | Mark]
+#: An event holds it back until the test sets it.
+Answer = Sequence[bytes | Mark | threading.Event]
 
 
 @dataclass
@@ -143,6 +144,8 @@ def _play(connection: socket.socket, answer: Answer) -> bool:
     for piece in answer:
         if isinstance(piece, bytes):
             connection.sendall(piece)
+        elif isinstance(piece, threading.Event):
+            piece.wait(PATIENCE_S)
         elif piece is SILENCE:
             connection.recv(1)
             return False

@@ -63,7 +63,9 @@ def _parse(fields: Fields, request: Request, target: Target) -> Response:
     take_constants(fields)
     id, model = fields.text("id"), fields.text("model")
     content = fields.array("content")
-    parts = parse_blocks(content or [], "content", reading_for(request, target))
+    if content is None:
+        raise fields.missing("content", "a list of blocks")
+    parts = parse_blocks(content, "content", reading_for(request, target))
     has_calls = any(isinstance(part, ToolCallPart) for part in parts)
     finish, stop_note = parse_stop_reason(fields, has_calls)
     stop_sequence = fields.text("stop_sequence")

@@ -157,7 +157,7 @@ def _plain(text: str) -> str:
     return " ".join(_TAGS.sub(" ", text[:_LONGEST_PAGE]).split())
 
 
-def error_in_body(body: JsonObject) -> ApiError | None:
+def error_in_body(body: Json) -> ApiError | None:
     """Return the error that came where an answer was expected (status 200), or None."""
     error = _read(body, None, ())
     return error and _with_status(error)

@@ -84,7 +84,7 @@ _NAMES = WireNames()
 
 def parse_response(body: Json, request: Request, target: Target) -> Response:
     """Return the answer; ApiError for an error in a body, ProtocolError names what is malformed."""
-    if body.__class__ is dict and not body.get("choices"):
+    if body.__class__ is list or (body.__class__ is dict and not body.get("choices")):
         error = error_in_body(body)
         if error is not None:
             raise error

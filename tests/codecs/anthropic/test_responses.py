@@ -295,11 +295,14 @@ def test_an_error_in_an_answer_is_raised():
         None,
         [],
         {"content": 7},
+        {},
+        {"detail": "no"},
+        {"choices": []},
         {"content": [7]},
-        {"usage": []},
-        {"usage": {"input_tokens": -1}},
-        {"usage": {"input_tokens": "1"}},
-        {"id": 7},
+        {"content": [], "usage": []},
+        {"content": [], "usage": {"input_tokens": -1}},
+        {"content": [], "usage": {"input_tokens": "1"}},
+        {"content": [], "id": 7},
     ],
 )
 def test_what_is_no_answer_is_a_breach_of_protocol(body):
@@ -308,7 +311,7 @@ def test_what_is_no_answer_is_a_breach_of_protocol(body):
 
 
 def test_an_answer_that_says_nothing_is_still_an_answer():
-    answer = parse({})
+    answer = parse({"content": []})
 
     assert (answer.id, answer.model, answer.finish) == (None, "claude-test", None)
     assert answer.message == Message("assistant", ())
