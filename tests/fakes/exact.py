@@ -47,9 +47,13 @@ class Asked:
 
 @dataclass
 class ExactServer:
-    """Serves answers in a thread per connection. ``play`` sets them; the last one is repeated."""
+    """Serves answers in a thread per connection. ``play`` sets them; the last one is repeated.
+
+    ``greeting`` is said to the first bytes of each connection, whatever they are, and ends it.
+    """
 
     tls: ssl.SSLContext | None = None
+    greeting: bytes = b""
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
 
@@ -110,7 +114,10 @@ class ExactServer:
         with contextlib.suppress(OSError):
             if self.tls is not None:
                 connection = self.tls.wrap_socket(accepted, server_side=True)
-            while (request := _read(connection)) is not None:
+            if self.greeting:
+                connection.recv(65536)
+                connection.sendall(self.greeting)
+            while not self.greeting and (request := _read(connection)) is not None:
                 if not _play(connection, self._next(Asked(*request, number))):
                     break
         with contextlib.suppress(OSError):
