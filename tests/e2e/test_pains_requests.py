@@ -150,6 +150,14 @@ def test_p16_a_key_of_the_cache_is_the_clients_or_none() -> None:
     assert all("prompt_cache_key" not in body for body in to_chat(body_of(), body_of()))
 
 
+def test_p16_who_asks_is_the_same_in_each_turn() -> None:
+    """OpenAI sends requests of one ``user`` to where their prefix is kept."""
+    asked = body_of(metadata={"user_id": "user_1_session_2"})
+    longer = {**asked, "messages": [*ASK, {"role": "assistant", "content": "Hi."}, *ASK]}
+
+    assert [body["user"] for body in to_chat(asked, longer)] == ["user_1_session_2"] * 2
+
+
 # P17
 
 
