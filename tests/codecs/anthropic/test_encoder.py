@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -334,6 +335,21 @@ def test_a_word_of_an_error_that_the_api_does_not_have_is_named(code, losses):
 
     assert (bodies[-1]["error"]["type"], bodies[-1]["request_id"]) == ("overloaded_error", "req_1")
     assert got == losses
+
+
+def test_what_stands_beside_anothers_frames_is_named_by_its_keys():
+    """Azure reports on the prompt before its first chunk, and on the answer in each choice."""
+    report = {"prompt_filter_results": [1], "none": None, "empty": []}
+    before = Opaque("openai_chat", "preamble", {"chunks": [report]})
+    data = {"rest": {"obfuscation": "x"}, "choice": {"filter": {}}, "delta": {"vendor": 1}}
+    beside = Opaque("openai_chat", "chunk", data)
+    start = replace(START, wire=(before,))
+    text = [TextDelta(0, word, wire=(beside,)) for word in "ab"]
+    _, losses = encode([start, *text, End("stop", wire=(beside,))])
+
+    assert losses == [
+        (key, "dropped") for key in ("prompt_filter_results", "obfuscation", "filter", "vendor")
+    ]
 
 
 def test_events_that_only_others_know_are_one_loss_each_kind():
