@@ -85,6 +85,8 @@ FORMS: dict[str, tuple[int, Any, str]] = {
 }  # fmt: skip
 #: OpenAI's form with keys left out, which clients of OpenAI's read as they are.
 OWN_FORM = ("bare-object", "without-type")
+#: What is no JSON by the time that it is read is told as it stands.
+UNREAD = ("cut-json", "junk-behind", "much-junk-behind", "control-characters", "doubled-key")
 #: Nothing in them can be told; the status still is.
 MUTE: dict[str, tuple[int, Any]] = {
     "empty": (429, b""),
@@ -118,6 +120,9 @@ def test_a_body_of_any_form_becomes_the_clients_own_form(
     own = form in OWN_FORM and (cell.client, cell.wire) == ("openai_chat", "openai_chat")
     error = assert_refused(cell, answered, told, as_it_came=own)
     assert HEARD in error["message"]
+    if form not in UNREAD and (form, cell.wire) != ("detail-list", "anthropic"):
+        # The words, and nothing of the form that they came in.
+        assert not set(error["message"]) & set("{}[]<>")
     assert len(error["message"]) < 1000
     assert answered.headers["retry-after"] == "17"
     assert answered.headers["x-upstream-request-id"] == "up-1"

@@ -65,7 +65,10 @@ def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
     """Return the error of a refusal, whatever its body is: JSON, an HTML page, nothing."""
     text = body.decode("utf-8", "replace")
     try:
-        found = error_in_body(loads(text), status, headers)
+        value = loads(text)
+        found = error_in_body(value, status, headers)
+        if found is None:
+            found = error_in_body(_of_another_form(value), status, headers)
     except ProtocolError:
         found = None
     if found is not None:
@@ -78,6 +81,20 @@ def parse_error(status: int, headers: Headers, body: bytes) -> ApiError:
         request_id=request_id(headers),
         retry_after=retry_after(headers),
     )
+
+
+def _of_another_form(value: Json) -> Json:
+    """Return what gateways say in forms of their own as an error object; None for other JSON."""
+    if value.__class__ is list and len(value) == 1:
+        value = value[0]
+    if value.__class__ is not dict:
+        return None
+    for said in (value.get("error"), value.get("message"), value.get("detail")):
+        if said.__class__ is dict and said:
+            return {"error": said}
+        if said.__class__ is str and said:
+            return {"error": {"message": said}}
+    return None
 
 
 def plain_message(text: str) -> str:
