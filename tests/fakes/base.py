@@ -116,7 +116,7 @@ class FakeAPI:
             return json_reply(failure.status, self._failed(failure), headers)
         number = self.next_number()
         if not body.get("stream"):
-            return self.whole(scenario, body, number)
+            return self._whole(scenario, body, number)
         kind = ("Content-Type", "text/event-stream; charset=utf-8")
         frames = self.frames(scenario, body, number)
         self.sent += [found for frame in frames if (found := _data(frame)) is not None]
@@ -135,7 +135,11 @@ class FakeAPI:
         breach = Breach(failure.message, status=failure.status, code=failure.code)
         return self.failing_frame(replace(breach, kind=failure.kind) if failure.kind else breach)
 
-    def whole(self, scenario: Scenario, body: dict[str, Any], number: int) -> Reply:
+    def whole_bytes(self, scenario: Scenario, body: dict[str, Any], number: int) -> bytes:
+        """Return the body of a whole answer as it is sent."""
+        return compact(self.message(scenario, body, number)).encode()
+
+    def _whole(self, scenario: Scenario, body: dict[str, Any], number: int) -> Reply:
         message = self.message(scenario, body, number)
         self.sent.append(message)
         reply = json_reply(200, message, self.id_headers(number))

@@ -7,6 +7,7 @@ not seen to pass is red, and a red cell fails the run: one that failed, was skip
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,9 +29,9 @@ class Seen:
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
-            cell = dict(report.user_properties).get("cell")
-            if cell is not None:
-                row, column, way = cell
+            found: dict[str, Any] = dict(report.user_properties)
+            if "cell" in found:
+                row, column, way = found["cell"]
                 self.passed.add((row, column, way))
 
     @pytest.hookimpl

@@ -117,11 +117,11 @@ class OpenAIChat:
         return Failure(
             {kind.__name__ for kind in type(error).__mro__},
             str(error),
-            status and status.status_code,
+            None if status is None else status.status_code,
             error.type,
             error.code,
-            status and status.request_id,
-            status and status.response.headers.get("retry-after"),
+            None if status is None else status.request_id,
+            None if status is None else status.response.headers.get("retry-after"),
         )
 
     def validate(self, came: Came, sent: set[str], *, full: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.fakes import anthropic_rules, openai_rules
 from tests.interop.rows import GROUPS, ROWS
-from tests.interop.table import COLUMNS, WAYS, Column, Group, Row, cells
+from tests.interop.table import COLUMNS, WAYS, Column, Group, Less, Row, cells
 
 #: Cells as (row, column, way).
 Passed = set[tuple[str, str, str]]
@@ -26,7 +26,8 @@ same with the async one.
 * ✓: the outcome is that of the API itself. Asserted are what the client gets, what reaches the
   provider, and that every body and event is valid to the SDK's own models: no coercion, no missing
   field, also none that may be null and is always there, no unknown one that the provider did not send.
-* ≈: the same, less what the note says. A loss of the request is in the header `x-lmtools-loss`.
+* ≈: the same, less what the note says. A loss of the request is named in the header
+  `x-lmtools-loss`, by the path and word in brackets.
 * –: cannot be, with the page of the provider's documentation that says so.
 * ✗: fails, or was not run.
 """
@@ -102,9 +103,13 @@ def _marks(row: Row, column: Column, passed: Passed, notes: list[str]) -> str:
             marks += RED
         else:
             marks += LESS if lost else GREEN
-            numbers += [_note(notes, less.what) for less in lost]
+            numbers += [_note(notes, _said(less)) for less in lost]
     shown = ", ".join(str(number) for number in sorted(set(numbers)))
     return f"{marks} {shown}".strip()
+
+
+def _said(less: Less) -> str:
+    return f"{less.what} (`{less.loss}`)" if less.loss else less.what
 
 
 def _note(notes: list[str], text: str) -> int:

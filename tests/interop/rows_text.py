@@ -95,11 +95,8 @@ def unicode_splits(cell: Cell) -> None:
     said = "\u00e9\u2028\U0001f469"
     scenario = Scenario(text=(said,))
     body = {"model": cell.wire.model, "stream": cell.is_stream}
-    if cell.is_stream:
-        whole = b"".join(cell.fake.frames(scenario, body, 1))
-    else:
-        reply = cell.fake.whole(scenario, body, 1)
-        whole = reply.body
+    frames = cell.fake.frames(scenario, body, 1)
+    whole = b"".join(frames) if cell.is_stream else cell.fake.whole_bytes(scenario, body, 1)
     start = whole.index(said.encode())
     for at in range(start, start + len(said.encode()) + 1):
         cell.play(replace(scenario, split_at=at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tests.fakes.scenario import NO_ARGUMENTS, ONE_TOOL, PARALLEL_TOOLS, Call, Scenario
 from tests.interop.asks import Called, Image, Result, Tool, Turn, assistant, user
@@ -182,7 +183,7 @@ for _word, _name in (
     ("any", "tool choice: any"),
     ("get_weather", "tool choice: a named tool"),
 ):
-    GROUP.row(_name)(lambda cell, word=_word: _choice(cell, word))  # type: ignore[misc]
+    GROUP.row(_name)(partial(_choice, choice=_word))
 
 
 @GROUP.row("an empty list of tools")

@@ -1,4 +1,8 @@
-"""What a row of the matrix is, and its columns."""
+"""What a row of the matrix is, and its columns.
+
+A further API joins as a face of its SDK (``cell.SURFACES``), a wire with its fake (``wires.WIRES``), and
+columns here; rows then say which of the new cells cannot be, or lose something.
+"""
 
 from __future__ import annotations
 

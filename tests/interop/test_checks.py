@@ -17,7 +17,7 @@ from tests.interop import page
 from tests.interop.asks import Ask
 from tests.interop.cell import SURFACES, Cell
 from tests.interop.rows import ROWS
-from tests.interop.table import COLUMNS, Less, Row, Where, cells
+from tests.interop.table import COLUMNS, WAYS, Less, Row, Where, cells
 from tests.interop.tap import Came
 from tests.interop.wires import WIRES
 
@@ -212,4 +212,4 @@ def test_every_cell_that_cannot_be_has_a_page_of_documentation() -> None:
         for no in row.no:
             assert no.source.startswith("https://"), row.name
             assert no.why, row.name
-            assert any(no.where.holds(column, way) for column in COLUMNS for way in page.WAYS)
+            assert any(no.where.holds(column, way) for column in COLUMNS for way in WAYS)
