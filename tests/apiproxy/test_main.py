@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from lmtools.apiproxy.__main__ import main
+from lmtools.apiproxy.run import _proxy_hint
 
 
 def run(words: list[str], stdout: str) -> tuple[int, str]:
@@ -118,3 +119,12 @@ def test_a_program_that_calls_main_keeps_its_own_handlers():
     main(["-h"])
 
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_clients_are_told_what_to_set_where_a_proxy_is_in_their_way():
+    url, proxy = "http://127.0.0.1:8082", {"http_proxy": "http://proxy.example:3128"}
+
+    assert _proxy_hint(url, {}) is None
+    assert _proxy_hint(url, {**proxy, "no_proxy": "127.0.0.1"}) is None
+    assert "NO_PROXY=127.0.0.1 " in (_proxy_hint(url, proxy) or "")
+    assert "proxy.example" not in (_proxy_hint(url, proxy) or "")

@@ -342,6 +342,21 @@ def test_what_a_later_release_adds_goes_on(stream: bool) -> None:
     assert server.seen[0].headers["anthropic-not-yet"] == "on"
 
 
+@streamed
+def test_they_go_on_through_the_codec_as_well(stream: bool) -> None:
+    """#forward-as-open-lists: a body that cannot be passed as bytes keeps its fields and headers."""
+    body = body_of(stream=stream, not_yet_known={"a": [1.0]})
+    # A key that stands twice leaves a body to the codec.
+    twice = b'{"max_tokens": 1, ' + spelled(body)[1:]
+    headers = {**VERSION, "anthropic-beta": "not-yet-known-2031-01-01", "anthropic-not-yet": "on"}
+    with answering(Reply(400, [JSON], b"{}")) as (server, proxy):
+        proxy.post(PATH, twice, headers)
+
+    assert server.seen[0].raw != twice
+    assert server.seen[0].body == body
+    assert headers.items() <= dict(server.seen[0].headers).items()
+
+
 def test_new_headers_of_a_count_go_on_too() -> None:
     """#forward-as-open-lists: of every request to an upstream of that format."""
     body = body_of()

@@ -100,6 +100,26 @@ def test_credentials_are_decoded_and_hidden():
     assert "bWU6" not in repr(proxy)
 
 
+@pytest.mark.parametrize(
+    ("environ", "asked"),
+    [
+        ({}, False),
+        ({"http_proxy": "http://p:1"}, True),
+        ({"https_proxy": "http://p:1"}, False),
+        ({"all_proxy": "http://p:1"}, True),
+        ({"http_proxy": "http://p:1", "no_proxy": "127.0.0.1"}, False),
+        ({"http_proxy": "http://p:1", "no_proxy": "127.0.0.0/8"}, False),
+        ({"http_proxy": "http://p:1", "no_proxy": "localhost"}, True),
+    ],
+)
+def test_others_ask_a_proxy_for_this_machine_too(environ, asked):
+    origin = split_url("http://127.0.0.1:8082")[0]
+    proxies = from_environment(environ)
+
+    assert proxies.is_asked_by_others(origin) is asked
+    assert proxies.find(origin) is None
+
+
 def test_a_bad_proxy_url_does_not_show_its_credentials():
     with pytest.raises(ConfigError) as caught:
         Proxies({"https": "socks5://me:secret@p:1"}).find(split_url(HTTPS)[0])
