@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conformance import automata
 from lmtools.apiproxy import exchange
@@ -128,6 +131,49 @@ def test_p9_the_assembled_stream_is_the_whole_answer(dialect: str, wire: str, na
 
     assert len(calls_of(whole)) == len(ANSWERS[name].calls)
     assert said(streamed) == said(whole)
+
+
+WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+PLAIN = WORDS | st.integers(-(2**53), 2**53) | st.booleans() | st.none()
+ARGUMENTS = st.dictionaries(WORDS, PLAIN | st.lists(PLAIN, max_size=3), max_size=4)
+
+
+@st.composite
+def any_call(draw: st.DrawFn) -> Call:
+    """A call whose arguments come in pieces that are cut anywhere."""
+    text = json.dumps(draw(ARGUMENTS), ensure_ascii=draw(st.booleans()))
+    cuts = sorted(draw(st.sets(st.integers(1, len(text)), max_size=4)))
+    pieces = tuple(text[a:b] for a, b in pairwise([0, *cuts, len(text)]) if a < b)
+    return Call(draw(st.sampled_from(["get_weather", "ls", "put-2"])), pieces)
+
+
+@st.composite
+def any_answer(draw: st.DrawFn) -> Scenario:
+    called = [replace(c, id=f"c{i}") for i, c in enumerate(draw(st.lists(any_call(), max_size=3)))]
+    texts = draw(st.lists(WORDS, min_size=0 if called else 1, max_size=3))
+    thinking = tuple(draw(st.lists(WORDS, max_size=2)))
+    return Scenario(text=tuple(texts), thinking=thinking, calls=tuple(called))
+
+
+@each_pair
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(any_answer())
+def test_p9_so_it_is_of_any_answer(dialect: str, wire: str, answer: Scenario) -> None:
+    whole = kept_message(ask(dialect, wire, answer), stream=False)
+    streamed = kept_message(ask(dialect, wire, answer, stream=True), stream=True)
+
+    assert [call["arguments"] for call in arguments_of(streamed)] == [
+        json.loads(call.text) for call in answer.calls
+    ]
+    assert said(streamed) == said(whole)
+
+
+def arguments_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls of a message of either dialect, their arguments as values."""
+    if isinstance(message.get("content"), list):
+        blocks = [block for block in message["content"] if block["type"] == "tool_use"]
+        return [{"name": block["name"], "arguments": block["input"]} for block in blocks]
+    return [call for call in said(message) if isinstance(call, dict)]
 
 
 # P10
