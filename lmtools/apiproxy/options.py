@@ -94,8 +94,8 @@ def program(providers: Iterable[str]) -> Program:
         flags=(*_server_flags(), *provider_flags(providers), *_exchange_flags(), *_log_flags()),
         conflicts=(*CONFLICTS, ("client-key-file", ("allow-unauthenticated",))),
         epilog="A flag may be written -name value, -name=value or --name=value.\n"
-        "Exit codes: 0 ended on request, 1 failed, 2 wrong usage, 130 and 143 interrupted before it "
-        "served.",
+        "Exit codes: 0 ended on request, 1 failed, 2 wrong usage, 130 and 143 interrupted before "
+        "it served.",
     )
 
 
