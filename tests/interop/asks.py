@@ -91,6 +91,8 @@ class Ask:
     logprobs: int | None = None
     temperature: float | None = None
     model: str | None = None
+    #: Whether a Chat stream is asked to count at its end.
+    usage: bool = True
 
 
 @dataclass

@@ -169,7 +169,8 @@ def request(ask: Ask, model: str, way: str) -> dict[str, Any]:
     if ask.logprobs is not None:
         found |= {"logprobs": True, "top_logprobs": ask.logprobs}
     if "stream" in way:
-        found |= {"stream": True, "stream_options": {"include_usage": True}}
+        options = {"stream_options": {"include_usage": True}} if ask.usage else {}
+        found |= {"stream": True, **options}
     more = {
         "parallel_tool_calls": ask.parallel,
         "max_completion_tokens": ask.limit,

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.fakes.scenario import CACHED, LENGTH, REFUSAL, STOPPED, Counts, Scenario
 from tests.interop.cell import Cell
-from tests.interop.pages import ANTHROPIC_MESSAGES, ANTHROPIC_STOP
+from tests.interop.pages import (
+    ANTHROPIC_MESSAGES,
+    ANTHROPIC_STOP,
+    ANTHROPIC_STREAMING,
+    OPENAI_CHAT_OBJECT,
+)
 from tests.interop.table import Group, Less, No, Where
 
 GROUP = Group("Settings and accounts")
@@ -150,6 +157,21 @@ def reasoning_tokens(cell: Cell) -> None:
     answer = cell.ask()
 
     assert (answer.output_tokens, answer.reasoning_tokens) == (90, 64)
+
+
+@GROUP.row(
+    "usage: not asked for in a stream",
+    no=[
+        No(Where(client="anthropic"), "each stream has usage", ANTHROPIC_STREAMING),
+        No(Where(stream=False), "an answer in whole has usage", OPENAI_CHAT_OBJECT),
+    ],
+)
+def no_usage(cell: Cell) -> None:
+    answer = cell.ask(usage=False)
+
+    assert answer.text == "Hello, world!"
+    assert answer.input_tokens is None
+    assert all(json.loads(data)["choices"] for _, data in cell.last.frames if data != "[DONE]")
 
 
 @GROUP.row(

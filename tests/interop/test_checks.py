@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from tests.interop.wires import WIRES
 
 pytestmark = pytest.mark.interop
 
+ROOT = Path(__file__).parents[2]
 OWN = {"anthropic": "anthropic", "openai": "openai_chat"}
 SCENARIOS = {"text": HELLO, "calls": PARALLEL_TOOLS, "refusal": REFUSAL, "cached": CACHED}
 Change = Callable[[Any], Any]
@@ -213,3 +217,16 @@ def test_every_cell_that_cannot_be_has_a_page_of_documentation() -> None:
             assert no.source.startswith("https://"), row.name
             assert no.why, row.name
             assert any(no.where.holds(column, way) for column in COLUMNS for way in WAYS)
+
+
+def test_a_run_that_left_cells_out_fails() -> None:
+    """A cell that was skipped or never ran is red: one cell alone is no run of the table."""
+    one = "tests/interop/test_matrix.py::test_cell[text-anthropic-over-anthropic-raw-whole]"
+    words = ["-q", "-p", "tests.interop.matrix", "--matrix", "check", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *words, one]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED
+    assert f"docs/matrix.md: {len(ALL) - 1} cells are red" in run.stdout
+    assert "1 passed" in run.stdout
