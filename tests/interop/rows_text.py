@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lmtools.apiproxy.options import ModelRule
 from tests.fakes.scenario import AWKWARD, EMPTY, UNICODE, UNICODE_BYTES, Call, Scenario
-from tests.interop.asks import Tool, assistant, user
+from tests.interop.asks import Tool, Turn, assistant, user
 from tests.interop.cell import Cell, results
 from tests.interop.pages import ANTHROPIC_MESSAGES
 from tests.interop.table import Group, Less, No, Where
@@ -51,6 +51,32 @@ def system_text(cell: Cell) -> None:
     assert cell.ask(system="Be brief.").text == "Hello, world!"
     assert cell.heard.system == "Be brief."
     assert cell.heard.turns == [("user", [("text", "Hello")])]
+
+
+@GROUP.row(
+    "a system message in mid-conversation",
+    less=[
+        Less(
+            Where(client="openai", wire="anthropic"),
+            "messages[2]",
+            "it is the user's there: not every server of this wire knows the role",
+        )
+    ],
+)
+def system_midway(cell: Cell) -> None:
+    turns = (user("Hello"), assistant("Hi."), Turn("system", ("Be brief.",)), user("And now?"))
+
+    cell.ask(turns=turns)
+
+    end = [("system", [("text", "Be brief.")]), ("user", [("text", "And now?")])]
+    if cell.column.is_foreign and cell.client == "openai":
+        end = [("user", [("text", "Be brief."), ("text", "And now?")])]
+    # In its place, never at the front: what stands before it is a prefix that caches know.
+    assert cell.heard.turns == [
+        ("user", [("text", "Hello")]),
+        ("assistant", [("text", "Hi.")]),
+        *end,
+    ]
 
 
 @GROUP.row("multi-turn")

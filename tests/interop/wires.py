@@ -130,7 +130,7 @@ def _hear_chat(body: Any) -> Heard:
     turns, system = _Turns(), []
     for message in body["messages"]:
         role = message["role"]
-        if role in ("system", "developer"):
+        if role in ("system", "developer") and not turns.found:
             system.append(_chat_text(message["content"]))
         elif role == "tool":
             number = turns.number(message["tool_call_id"])
