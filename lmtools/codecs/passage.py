@@ -43,7 +43,7 @@ class Passage:
     ``is_odd``        tells of a stream's first events that the dialect's own clients choke on them,
                       so that the codec has to write the stream anew
     ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
-                      no start, no end, no error, no count of tokens
+                      no start of the answer or of a call, no end, no error, no count of tokens
     ``hear``          what the log wants of a whole answer in the usual shape; None for any other,
                       which only the codec can judge
     """
@@ -69,13 +69,18 @@ def _plain_messages(block: bytes) -> bool:
 
 
 def _plain_chunks(block: bytes) -> bool:
-    """Inside a JSON text a quote has a backslash before it, so these bytes are keys."""
+    """Inside a JSON text a quote has a backslash before it, so these bytes are keys.
+
+    A call that begins (it has a name) is no more than content, and still has to be heard: fragments
+    of its arguments that are heard later would be those of a call without a name.
+    """
     unfinished = block.count(b'"finish_reason":null') + block.count(b'"finish_reason": null')
     return (
         0 < unfinished == block.count(b"\n\n") == block.count(b'"finish_reason"')
         and b"\r" not in block
         and b"[DONE]" not in block
         and b'"error"' not in block
+        and b'"name"' not in block
         and b'"usage":{' not in block
         and b'"usage": {' not in block
     )

@@ -18,6 +18,7 @@ LAST = CHUNK.replace(b'"finish_reason":null', b'"finish_reason":"stop"')
 USAGE = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"up","choices":[],"usage":{"prompt_tokens":1}}\n\n'
 DONE = b"data: [DONE]\n\n"
 MESSAGES = START + b"event: ping\ndata: {}\n\n" + DELTA + STOP
+CALL = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"up","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}\n\n'
 CHUNKS = CHUNK + CHUNK + LAST + USAGE + DONE
 
 
@@ -177,6 +178,8 @@ def test_a_whole_answer_gets_the_clients_name_at_its_top(body: bytes, expected: 
         ("openai_chat", USAGE, False),
         ("openai_chat", DONE, False),
         ("openai_chat", CHUNK + DONE, False),
+        ("openai_chat", CHUNK + CALL, False),
+        ("openai_chat", CALL.replace(b'"id":"call_1","type":"function",', b"").replace(b'"name":"f",', b""), True),
         ("openai_chat", CHUNK.replace(b'{"index":0', b'{"finish_reason":null},{"index":0') + DONE, False),
         ("openai_chat", CHUNK + b'data: {"error":{"message":"x"}}\n\n', False),
         ("openai_chat", CHUNK.replace(b"}]}", b'}],"usage": {"prompt_tokens":1}}'), False),

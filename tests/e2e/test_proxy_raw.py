@@ -493,6 +493,31 @@ def test_of_a_long_stream_only_the_beginning_and_the_end_are_decoded(
     assert 4 < len(frames) < 30
 
 
+@pytest.mark.parametrize("size", [None, 1000])
+def test_a_call_that_begins_in_the_middle_of_a_long_stream_is_heard(size: int | None) -> None:
+    """Else the end of its arguments is no stream of the dialect, and nobody hears the answer's."""
+    stream = STREAMS["openai_chat"]
+    piece = next(event for event in stream.split(b"\n\n") if b" there" in event) + b"\n\n"
+    content = re.search(rb'"content" ?: ?"[^"]*"', piece)
+    assert content is not None
+
+    def chunk(call: dict[str, Any]) -> bytes:
+        calls = json.dumps({"tool_calls": [{"index": 0, **call}]}).encode()[1:-1]
+        return piece.replace(content[0], calls)
+
+    begins = chunk({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}})
+    goes_on = chunk({"function": {"arguments": " "}})
+    stream = stream.replace(piece, piece * 20 + begins + goes_on * 20)
+    with exact("openai_chat", stream_of("openai_chat", stream, size=size)) as (_, proxy):
+        answered = proxy.post(PATHS["openai_chat"], asking(True))
+        proxy.server.close(WAIT_S)
+        log = proxy.log.getvalue()
+
+    assert answered.raw == stream
+    assert "unread" not in log
+    assert "input_tokens=11 output_tokens=7" in log
+
+
 @both
 def test_an_error_in_the_middle_of_a_long_stream_is_heard(dialect: str) -> None:
     """However much content stands around it in the same read."""
