@@ -132,7 +132,8 @@ def _diagnose_anthropic(message: str, request: Request) -> Remedy | None:
     if _SIGNATURE.search(message):
         return Remedy(_STATE, marks=_marks(request))
     if betas := _BETA_REFUSED.search(message):
-        return Remedy(_BETA, ",".join(_QUOTED.findall(betas[1])))
+        named = _QUOTED.findall(betas[1])
+        return Remedy(_BETA, ",".join(named)) if named else None
     known = (
         (_NO_SIGNATURE, _UNSIGNED),
         (_BUDGET_REFUSED, _ADAPTIVE),
@@ -278,7 +279,11 @@ def _without_fields(
         betas = tuple(_BETAS[field] for field in fields & _BETAS.keys())
     else:
         betas = tuple(remedy.word.split(","))
-        fields = {field for field, start in _BETAS.items() if remedy.word.startswith(start)}
+        fields = {
+            field
+            for field, start in _BETAS.items()
+            if any(beta.startswith(start) for beta in betas)
+        }
     target = replace(target, refuses=target.refuses | fields)
     return (_without_betas(request, betas, ledger) if betas else request), target
 

@@ -429,6 +429,13 @@ SAME_DIALECT = {
         "context-management-2025-06-27,b-2",
         ["headers.anthropic-beta"],
     ),
+    "several betas, one with a field": (
+        "Unexpected value(s) `a-1`, `context-management-2025-06-27` for the `anthropic-beta` header.",
+        {"messages": [USER], "context_management": {"edits": []}},
+        {"messages": [USER]},
+        "b-2",
+        ["headers.anthropic-beta", "context_management"],
+    ),
     "empty text": (
         EMPTY,
         {"messages": [USER, blocks({"type": "text", "text": ""}), USER, blocks({"type": "text", "text": ""}, SAID), USER]},
@@ -521,6 +528,20 @@ def test_a_field_whose_beta_the_client_forgot_is_its_own_mistake():
         lm.deliver(lm.render(ask, said_in="anthropic"))
     assert len(transport.requests) == 1
     assert lm.taught(lm.backend.target("m"), None) == ()
+
+
+def test_a_refusal_that_names_no_beta_takes_none_away():
+    """Nothing that it says is a name, so nothing tells which one to leave out."""
+    words = 'Unexpected value(s) "a-1" for the `anthropic-beta` header.'
+    ask = codec_named("anthropic").parse_request(
+        Incoming({**HEAD, "messages": [USER]}, headers=BETAS)
+    )
+    lm, transport = answering("anthropic", refusal("anthropic", words))
+
+    with pytest.raises(InvalidRequestError):
+        lm.deliver(lm.render(ask, said_in="anthropic"))
+    assert len(transport.requests) == 1
+    assert lm.taught(lm.backend.target("m"), "anthropic") == ()
 
 
 def test_a_client_of_the_same_dialect_hears_its_own_refusal():
