@@ -411,7 +411,10 @@ class LM(Closing):
             if isinstance(value, dict) and value.get("error"):
                 error = codec.parse_error(response.status, response.headers, self.mask(body))
                 error.provider = self.backend.provider.name
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # Its traceback holds this frame.
             return value
 
 

@@ -28,6 +28,10 @@
 
 What a caller can do decides the class: fix the request, fix the set-up, or try again
 (``error.retryable``).
+
+A function that raises an error which it holds under a name of its own lets go of the name (``try:
+raise error``, ``finally: del error``): error, traceback, frame and error would be a cycle, and keep
+what the frame holds, request and connection, until the collector runs.
 """
 
 from __future__ import annotations

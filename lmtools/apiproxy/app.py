@@ -87,13 +87,7 @@ class App:
         except LMError as error:
             if http.status is not None or isinstance(error, CancelledError):
                 raise
-            entry.error = loggable(error)
-            failure = as_api_error(error)
-            failure.request_id = failure.request_id or entry.request_id
-            headers = (*request_id_headers(entry), *refusal_headers(error))
-            if isinstance(error, MethodError):
-                headers += (("Allow", error.allowed),)
-            send_refusal(http, codec_named(dialect), failure, headers)
+            _refuse(http, dialect, entry, error)
 
     def _request_id(self, http: Exchange) -> str:
         """Return the client's own request id when it is a plain word, else one of ours."""
@@ -252,6 +246,19 @@ ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route({"POST": _complete("openai_chat")}),
     "/v1/models": Route({"GET": _models}),
 }
+
+
+def _refuse(http: Exchange, dialect: str, entry: ExchangeEntry, error: LMError) -> None:
+    """Answer an error. A function of its own: a frame in the error's traceback that held the error
+    would keep the exchange until the collector runs.
+    """
+    entry.error = loggable(error)
+    failure = as_api_error(error)
+    failure.request_id = failure.request_id or entry.request_id
+    headers = (*request_id_headers(entry), *refusal_headers(error))
+    if isinstance(error, MethodError):
+        headers += (("Allow", error.allowed),)
+    send_refusal(http, codec_named(dialect), failure, headers)
 
 
 def _find(http: Exchange) -> Route:

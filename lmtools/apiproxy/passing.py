@@ -100,26 +100,34 @@ def serve(http: Exchange, codec: Codec, entry: ExchangeEntry, back: Back, passin
             _serve_whole(asked)
         _learn_count(asked)
     except ApiError as error:
-        if http.status is not None:
+        if http.status is not None or not _answer_refusal(asked, error):
             raise
-        _answer_refusal(asked, error)
 
 
-def _answer_refusal(asked: _Asked, error: ApiError) -> None:
-    """Answer what was refused before anything went out: with a remedy, else as it was refused."""
+def _answer_refusal(asked: _Asked, error: ApiError) -> bool:
+    """Answer what was refused before anything went out: with a remedy, else as it was refused.
+
+    False where ``error`` is to be raised. (Raised in here it would hold itself, see ``errors``.)
+    """
     try:
         again = None if asked.back.strict else _with_remedy(asked, error)
         if again is not None:
             exchange.serve_otherwise(*again)
-            return
+            return True
     except ApiError as refused:
-        if asked.http.status is not None:
+        if asked.http.status is not None or not _pass_refusal(asked, refused):
             raise
-        error = refused
+        return True
+    return _pass_refusal(asked, error)
+
+
+def _pass_refusal(asked: _Asked, error: ApiError) -> bool:
+    """Send a refusal on as it came; False where that is not the dialect's form."""
     if not _is_own_form(asked.codec, error):
-        raise error
+        return False
     asked.entry.error = loggable(error)
     _respond_as_it_is(asked, error)
+    return True
 
 
 def _with_remedy(asked: _Asked, error: ApiError) -> tuple[exchange.Asked, Back, Call] | None:

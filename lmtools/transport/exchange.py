@@ -209,9 +209,12 @@ class SocketBody:
             self._pause()
         except BaseException as error:
             clearer = self._fail(error)
-            if clearer is not None:
+            if clearer is None:
+                raise
+            try:
                 raise clearer from error
-            raise
+            finally:
+                del clearer  # Its traceback holds this frame.
         if self._reader.done:
             self._let_go()
         return out

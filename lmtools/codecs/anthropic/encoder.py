@@ -71,6 +71,36 @@ _GRAMMAR = frozenset(
 )
 
 
+class _Reported:
+    """What was reported, each thing once. Not the encoder's own: its blocks report too, and would
+    hold the encoder that holds them.
+    """
+
+    def __init__(self, to: Rendering) -> None:
+        self._to = to
+        self.seen: set[tuple[str, ...]] = set()
+
+    def report(self, opaque: Iterable[Opaque], path: str) -> None:
+        """Report what other dialects own, each key once."""
+        for item in opaque:
+            # What belongs to somebody has its own place, and its own loss.
+            if item.dialect == NAME or is_state(item):
+                continue
+            said = _keys_of(item, path)
+            if said in self.seen:
+                continue
+            self.seen.add(said)
+            reason = f"only {item.dialect} says this; {NAME} has no such field"
+            for key in held_keys(item.data):
+                where = f"{path}.{key}" if path else key
+                self.once((item.dialect, where), where, "dropped", reason)
+
+    def once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
+        if key not in self.seen:
+            self.seen.add(key)
+            self._to.lose(path, action, reason)
+
+
 class Encoder:
     """Events in, bytes out. ``losses`` name each kind of loss once, not once a chunk."""
 
@@ -82,7 +112,8 @@ class Encoder:
         self._is_ended = False
         self._first_usage = Usage()
         self._first_tier: str | None = None
-        self._seen: set[tuple[str, ...]] = set()
+        reported = _Reported(self._to)
+        self._seen, self._report, self._once = reported.seen, reported.report, reported.once
         self._known_wire: tuple[Opaque, ...] = ()
         self._skipped: set[int] = set()
         self._block = BlockWriter(self._to, stamp, self._report)
@@ -251,21 +282,6 @@ class Encoder:
             self._to.lose("error.provider_code", "substituted", f"sent as the type {word}")
         return frame(body, event.wire)
 
-    def _report(self, opaque: Iterable[Opaque], path: str) -> None:
-        """Report what other dialects own, each key once."""
-        for item in opaque:
-            # What belongs to somebody has its own place, and its own loss.
-            if item.dialect == NAME or is_state(item):
-                continue
-            said = _keys_of(item, path)
-            if said in self._seen:
-                continue
-            self._seen.add(said)
-            reason = f"only {item.dialect} says this; {NAME} has no such field"
-            for key in held_keys(item.data):
-                where = f"{path}.{key}" if path else key
-                self._once((item.dialect, where), where, "dropped", reason)
-
     def _says_nothing_new(self, wire: tuple[Opaque, ...]) -> bool:
         """Tell whether what stands beside a frame is another dialect's and was reported before."""
         for item in wire:
@@ -274,11 +290,6 @@ class Encoder:
         # Frames that differ in their text alone share what stands beside it.
         self._known_wire = wire
         return True
-
-    def _once(self, key: tuple[str, ...], path: str, action: str, reason: str) -> None:
-        if key not in self._seen:
-            self._seen.add(key)
-            self._to.lose(path, action, reason)
 
 
 def _keys_of(item: Opaque, path: str) -> tuple[str, ...]:

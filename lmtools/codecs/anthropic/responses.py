@@ -51,7 +51,10 @@ def parse_response(body: Json, request: Request, target: Target) -> Response:
     """Return the answer; the ApiError of an error body, ProtocolError for what is no answer."""
     error = error_in_body(body)
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # Its traceback holds this frame.
     try:
         return _parse(Fields(body, ""), request, target)
     except RequestError as error:

@@ -95,7 +95,7 @@ class Encoder:
         self._citations: list[tuple[int, CitationPart, str]] = []
         self._others = OtherChoices()
         stem = call_stem(stamp.id)
-        self._calls = SentCalls(stem, self._lose, legacy=is_legacy(request))
+        self._calls = SentCalls(stem, self.losses, legacy=is_legacy(request))
 
     def encode(self, event: Event) -> bytes:
         if self._done:

@@ -87,7 +87,10 @@ def parse_response(body: Json, request: Request, target: Target) -> Response:
     if body.__class__ is list or (body.__class__ is dict and not body.get("choices")):
         error = error_in_body(body)
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # Its traceback holds this frame.
     try:
         return _parse(body, request, target)
     except RequestError as error:

@@ -6,14 +6,12 @@ a call waits until both are known, and gets its index then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...types import JsonObject, ToolCallDelta
+from ..base import Loss, Losses
 from .tools import CALL, CALLED, EXTRA, extra_state
 
-#: (path, action, reason): how a loss is recorded.
-Lose = Callable[[str, str, str], None]
 #: A delta to send, and the event that it says.
 Sent = tuple[JsonObject, ToolCallDelta]
 
@@ -33,11 +31,14 @@ class SentCall:
 
 
 class SentCalls:
-    """``legacy``: the client knows one ``function_call``. ``stem`` begins minted ids."""
+    """``legacy``: the client knows one ``function_call``. ``stem`` begins minted ids.
 
-    def __init__(self, stem: str, lose: Lose, *, legacy: bool) -> None:
+    ``losses`` is the encoder's list: one of its methods would hold the encoder, and that this.
+    """
+
+    def __init__(self, stem: str, losses: Losses, *, legacy: bool) -> None:
         self._stem = stem
-        self._lose = lose
+        self._losses = losses
         self._wants_legacy = legacy
         self._calls: dict[int, SentCall] = {}
         self._opened = 0
@@ -87,6 +88,9 @@ class SentCalls:
             if not call.said and call.kind == "function":
                 found += self._fragment(call, ToolCallDelta(part, "{}"))
         return found
+
+    def _lose(self, path: str, action: str, reason: str) -> None:
+        self._losses.append(Loss(path, action, reason))
 
     def _open(self, call: SentCall) -> list[Sent]:
         first, *later = call.held
