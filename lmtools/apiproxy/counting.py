@@ -27,6 +27,8 @@ __all__ = ["TokenCounts", "body_key"]
 #: Models of which something is known, and counts that are kept.
 MAX_MODELS = 256
 MAX_COUNTS = 512
+#: Characters of a model's name. Of longer ones nothing is kept: clients make names up.
+LONGEST_MODEL = 256
 #: Seconds that a count is kept: as long as a client goes on asking for the same.
 KEPT_S = 60.0
 #: Counts that are asked of the provider at a time.
@@ -102,6 +104,8 @@ class TokenCounts:
             known.answers += 1
 
     def _model(self, model: str) -> _Model:
+        if len(model) > LONGEST_MODEL:
+            return _Model()
         known = self._models.setdefault(model, _Model())
         self._models.move_to_end(model)
         if len(self._models) > MAX_MODELS:

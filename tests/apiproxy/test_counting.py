@@ -13,6 +13,7 @@ from lmtools.apiproxy.counting import (
     ENOUGH,
     KEPT_S,
     LEAST,
+    LONGEST_MODEL,
     MAX_ASKED,
     MAX_COUNTS,
     MAX_MODELS,
@@ -88,6 +89,19 @@ def test_models_are_bounded_and_the_one_longest_unheard_of_goes_first() -> None:
 
     assert counts.scale("m0", 1000) == 1000
     assert counts.scale("m1", 1000) == 2000
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST_MODEL, True), (LONGEST_MODEL + 1, False)])
+def test_of_a_name_that_no_model_has_nothing_is_kept(length: int, kept: bool) -> None:
+    """A client may send megabytes for a name, and another one each time."""
+    counts, model = TokenCounts(), "m" * length
+    counts.want(model)
+    counts.learn(model, 1000, 2000)
+    counts.give_up(model)
+
+    assert counts.scale(model, 1000) == (2000 if kept else 1000)
+    assert counts.wants(model) is kept
+    assert counts.may_ask(model) is not kept
 
 
 def test_many_threads_may_teach_and_ask_at_once() -> None:
