@@ -34,6 +34,8 @@ _PLAIN_CHARS = r"A-Za-z0-9_./:@,+*()\[\]-"
 _PLAIN = re.compile(rf"[{_PLAIN_CHARS}]+")
 _ALL_PLAIN = re.compile(rf"[{_PLAIN_CHARS}]++(?: [{_PLAIN_CHARS}]++)*+")
 _MASKED = "***"
+#: Characters of a value that are shown: clients may send megabytes for a model's name.
+MAX_VALUE = 4096
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # What every mask needs to apply: most values have none of it, and one search is a fifth of five.
 _SUSPECT = re.compile(r"[=@]|sk-|AIza|[Bb](?:earer|asic)\s|B(?:EARER|ASIC)\s")
@@ -42,10 +44,11 @@ _PLAIN_SUSPECTS = ("@", "sk-", "AIza")
 _MASKS = (
     # https://user:password@host
     (re.compile(r"(://)[^/\s@\"]+@"), rf"\1{_MASKED}@"),
-    # ?key=..., &access_token=...
+    # ?key=..., &access_token=... (A name stops where another begins: else a text of nothing but
+    # such beginnings takes quadratic time.)
     (
         re.compile(
-            r"([?&;][^=&\s\"]*(?:key|token|secret|password|passwd|auth|sig|signature|credential)=)"
+            r"([?&;][^=?&;\s\"]*(?:key|token|secret|password|passwd|auth|sig|signature|credential)=)"
             r"[^&;\s\"#]+",
             re.IGNORECASE,
         ),
@@ -174,7 +177,11 @@ def mask(text: str) -> str:
 
 
 def _masked(value: Value) -> Value:
-    return mask(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    shown = mask(value)
+    more = len(shown) - MAX_VALUE
+    return shown if more <= 0 else f"{shown[:MAX_VALUE]}... and {more} more characters"
 
 
 def _are_plain(values: list[tuple[str, Value]]) -> bool:
@@ -185,7 +192,11 @@ def _are_plain(values: list[tuple[str, Value]]) -> bool:
     texts = [value for _, value in values if isinstance(value, str)]
     joined = " ".join(texts)
     # A text with a blank in it would pass for two.
-    if _ALL_PLAIN.fullmatch(joined) is None or joined.count(" ") != len(texts) - 1:
+    if (
+        len(joined) > MAX_VALUE
+        or _ALL_PLAIN.fullmatch(joined) is None
+        or joined.count(" ") != len(texts) - 1
+    ):
         return False
     return not any(mark in joined for mark in _PLAIN_SUSPECTS)
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lmtools.apiproxy.log import ExchangeEntry, Log, mask
+from lmtools.apiproxy.log import MAX_VALUE, ExchangeEntry, Log, mask
 from lmtools.errors import ConfigError
 
 NOON = 1_740_830_400.25  # 2025-03-01T12:00:00.250Z
@@ -159,6 +159,31 @@ def test_credentials_are_masked_wherever_they_stand(text, shown):
 class FullDisk(io.StringIO):
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("piece", ["?", "?key", ";a", "://a", "Bearer ", "sk-", "keytoken"])
+def test_a_long_text_of_beginnings_takes_no_longer_than_another(piece):
+    """In quadratic time, one request with such a model's name would stop the server for minutes."""
+    text = piece * 100_000 + " @ ="
+
+    assert mask(text).endswith("@ =")
+
+
+@pytest.mark.parametrize("char", ["x", "é", "?"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_value_of_megabytes_is_cut(char, form):
+    value = char * (MAX_VALUE + 1_000_000)
+    line = written(lambda log: log.exchange(ExchangeEntry(path="/p", model=value)), form=form)
+
+    assert f"{char * MAX_VALUE}... and 1000000 more characters" in line
+    assert len(line) < MAX_VALUE + 200
+
+
+def test_a_value_is_cut_behind_its_mask():
+    """A part of a credential is no credential that a mask would know."""
+    line = written(lambda log: log.info("m", said="x " * (MAX_VALUE // 2 - 4) + " sk-abcdef" * 9))
+
+    assert "abc" not in line
 
 
 @pytest.mark.parametrize("stream", [FullDisk(), "closed", "absent"])
