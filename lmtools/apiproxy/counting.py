@@ -153,7 +153,8 @@ class TokenCounts:
             question.tokens = ask()
         except LMError as error:
             # That its client left is nothing that others have to hear.
-            question.error = None if error.code == "cancelled" else error
+            # A copy: the traceback of the error itself holds this frame, and with it the question.
+            question.error = None if error.code == "cancelled" else copy.copy(error)
             raise
         finally:
             with self._lock:

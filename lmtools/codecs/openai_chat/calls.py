@@ -33,6 +33,17 @@ class _Call:
     held: list[tuple[str, tuple[Opaque, ...]]] = field(default_factory=list)
 
 
+class PartNumbers:
+    """Numbers the parts of one answer, for the decoder and its calls: neither holds the other."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def new(self) -> int:
+        self.given += 1
+        return self.given - 1
+
+
 class Calls:
     """Calls by index and by id, in order of first appearance."""
 

@@ -45,7 +45,7 @@ from ..learned import Place, Repeats
 from ..names import wire_names
 from ..text import loads
 from .assistant import REASONING_FIELDS, details_state, parse_annotation
-from .calls import Calls
+from .calls import Calls, PartNumbers
 from .counts import parse_logprobs, parse_usage
 from .errors import error_in_chunk
 from .responses import ID_PREFIX, audio_type
@@ -103,12 +103,12 @@ class Decoder:
         self._id: str | None = None
         self._preamble: list[JsonObject] = []
         self._parts: dict[str, int] = {}
-        self._next_part = 0
+        self._numbers = PartNumbers()
         self._named_reasoning = False
         names, custom = wire_names(request, target), custom_tools(request)
         self._origin = target.origin
         self._details: list[Json] = []
-        self._calls = Calls(names, custom, self._new_part, target.origin)
+        self._calls = Calls(names, custom, self._numbers.new, target.origin)
         self._several = (request.n or 1) > 1
         self._finished = False
         self._finish_word: Json = None
@@ -202,7 +202,7 @@ class Decoder:
 
     def _is_nothing(self) -> bool:
         """Tell whether neither content nor a reason came: a backend failed behind the server."""
-        said = self._next_part or self._calls.any or self._details
+        said = self._numbers.given or self._calls.any or self._details
         return not self._finished and not said
 
     # Chunks
@@ -327,7 +327,7 @@ class Decoder:
             self._reasoning(delta, events)
             self._keep_details(delta)
             if state := take_state(delta, self._origin):
-                events.append(ThinkingDelta(self._new_part(), "", state))
+                events.append(ThinkingDelta(self._numbers.new(), "", state))
         if self._details and (content or "tool_calls" in delta):
             events.append(self._state())
         if content.__class__ is str:
@@ -429,12 +429,8 @@ class Decoder:
     def _part(self, kind: str) -> int:
         index = self._parts.get(kind)
         if index is None:
-            index = self._parts[kind] = self._new_part()
+            index = self._parts[kind] = self._numbers.new()
         return index
-
-    def _new_part(self) -> int:
-        self._next_part += 1
-        return self._next_part - 1
 
 
 def _known(head: tuple[Json, Json, Json]) -> JsonObject:
