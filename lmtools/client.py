@@ -250,6 +250,7 @@ class LM(Closing):
 
     def _send_once(self, call: Call, watch: Watch | None) -> HttpResponse:
         response = self._transport.send(call.http, watch)
+        response.headers = self._mask_headers(response.headers)
         if response.status < 300:
             return response
         with response, found_in(response):
@@ -276,6 +277,13 @@ class LM(Closing):
         """Return an error's body without our key, which some servers repeat."""
         secret = self.backend.secret
         return body if secret is None else secret.mask_in(body.decode("latin-1")).encode("latin-1")
+
+    def _mask_headers(self, headers: Headers) -> Headers:
+        """Return an answer's headers without our key: some of them reach clients and the log."""
+        secret = self.backend.secret
+        if secret is None:
+            return headers
+        return tuple((name, secret.mask_in(value)) for name, value in headers)
 
     # Whole answers
 

@@ -246,6 +246,22 @@ def test_a_key_that_the_provider_repeats_in_its_error_is_masked(status, body):
     assert KEY not in f"{caught.value!r} {vars(caught.value)}"
 
 
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_key_that_the_provider_repeats_in_a_header_is_masked(status):
+    """Request ids and rate limits reach a proxy's clients and its log."""
+    headers = {**JSON, "x-request-id": KEY, "x-ratelimit-limit": f"for {KEY}"}
+    lm, _ = answering(MockResponse(status, b"{}", headers))
+
+    try:
+        with lm.send(lm.render(ASK)) as answer:
+            found = answer.headers
+    except LMError as error:
+        found = error.answer_headers
+
+    assert ("x-ratelimit-limit", "for ***") in found
+    assert ("x-request-id", "***") in found
+
+
 def test_a_key_that_a_streams_error_repeats_is_masked():
     error = {"type": "error", "error": {"type": "overloaded_error", "message": REPEATING}}
     lm, _ = answering(MockResponse(200, frames(error), SSE))
