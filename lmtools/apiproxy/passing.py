@@ -30,6 +30,7 @@ from ..types import (
     stream_error,
 )
 from . import exchange
+from .counting import LONGEST_MODEL
 from .exchange import Back, is_meaningful, note_usage, request_id_headers
 from .headers import passed_headers, refusal_headers
 from .inbound import Exchange
@@ -55,10 +56,12 @@ def _sent_headers(headers: Headers, passage: Passage) -> Headers:
 # Exchanges
 
 
-@lru_cache(maxsize=64)
 def _heard_request(model: str, stream: bool) -> Request:
     """Return all that a decoder which only listens has to know."""
     return Request(model, (), stream=stream or None, include_usage=True)
+
+
+_kept_request = lru_cache(maxsize=64)(_heard_request)
 
 
 @dataclass(slots=True)
@@ -89,7 +92,9 @@ def serve(http: Exchange, codec: Codec, entry: ExchangeEntry, back: Back, passin
     entry.model, entry.stream = passing.model, passing.stream
     if passing.sent_model != passing.model:
         entry.upstream_model = passing.sent_model
-    request = _heard_request(passing.sent_model, passing.stream)
+    # Nothing is kept under a name that is too long for a model's: clients make names up.
+    heard = _kept_request if len(passing.sent_model) <= LONGEST_MODEL else _heard_request
+    request = heard(passing.sent_model, passing.stream)
     headers = _sent_headers(http.request.headers, passing.passage)
     call = back.lm.forward(passing.body, request, passing.target, headers)
     asked = _Asked(http, codec, entry, back, passing, call)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lmtools.apiproxy import exchange, passing, raw
+from lmtools.apiproxy.counting import LONGEST_MODEL
 from lmtools.apiproxy.options import ModelRule
 from lmtools.codecs import codec_named
 from lmtools.flags.provider import ProviderChoice
@@ -274,6 +275,18 @@ def test_of_an_answer_only_the_models_name_changes(dialect: str) -> None:
         answered = proxy.post(PATHS[dialect], asking(False))
 
     assert answered.raw == ANSWERS[dialect]
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST_MODEL, 1), (LONGEST_MODEL + 1, 0)])
+def test_nothing_is_kept_under_a_name_that_no_model_has(length: int, kept: int) -> None:
+    """A client may send megabytes for a name, and another one each time."""
+    passing._kept_request.cache_clear()
+    body = asking(False).replace(b'"model": "some-model"', b'"model": "%s"' % (b"m" * length))
+    with exact("openai_chat", Reply(200, [JSON], ANSWERS["openai_chat"])) as (server, proxy):
+        assert proxy.post(PATHS["openai_chat"], body).status == 200
+
+    assert server.seen[0].raw == body
+    assert passing._kept_request.cache_info().currsize == kept
 
 
 # Streams
