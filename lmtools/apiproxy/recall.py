@@ -40,7 +40,13 @@ from ..types import (
 
 Call = TypeVar("Call", ToolCallPart, ToolCallDelta)
 
+#: Characters of thoughts and calls that are held of one stream, each event as so many more. Longer
+#: ones could not be remembered: an entry of ``state.calls`` has a mebibyte.
+MAX_HEARD = 8 << 20
+_EVENT = 128
+
 _NOTHING = Kept()
+_TOO_MUCH = Loss("message.parts", "dropped", "too much reasoning state of a call to remember")
 _START = Start()
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
@@ -68,6 +74,7 @@ class Recall:
         # Thoughts and calls of a stream, put together only where state came with them.
         self._heard: list[Event] = []
         self._has_state = False
+        self._room = MAX_HEARD
         self._characters = 0
         self._begun: set[tuple[int, str]] = set()
         self._places: list[int] = []
@@ -161,14 +168,20 @@ class Recall:
         return event
 
     def _note(self, event: Event, opaque: tuple[Opaque, ...]) -> None:
-        self._heard.append(event)
         if opaque and any(map(is_state, opaque)):
             self._has_state = True
+        self._room -= _EVENT + _size(event)
+        if self._room >= 0:
+            self._heard.append(event)
+        else:
+            self._heard.clear()
 
     def close(self) -> list[Loss]:
         """Remember what was heard, at the end of a whole stream; return what is lost."""
         if not self._has_state:
             return []
+        if self._room < 0:
+            return [_TOO_MUCH]
         whole = Assembler()
         for event in (_START, *self._heard):
             whole.feed(event)
@@ -186,17 +199,21 @@ class Recall:
                 waiting = []
         if brought:
             brought[-1][1].extend(waiting)
-        return [
-            Loss("message.parts", "dropped", "too much reasoning state of a call to remember")
-            for call, thoughts in brought
-            if not self._remember_call(call, thoughts)
-        ]
+        return [_TOO_MUCH for call, thoughts in brought if not self._remember_call(call, thoughts)]
 
     def _remember_call(self, call: ToolCallPart, thoughts: list[tuple[int, ThinkingPart]]) -> bool:
         kept = Kept(tuple(thoughts), tuple(item for item in call.opaque if is_state(item)))
         if kept == _NOTHING:
             return True
         return self._memory.remember(self._client, self._origin, call, kept)
+
+
+def _size(event: Event) -> int:
+    """Return the characters of a thought, of a call's arguments, and of the state with them."""
+    said = event.part if isinstance(event, PartDelta) else event
+    text = getattr(said, "text", None) or ""
+    held = (value for item in getattr(said, "opaque", ()) for value in item.data.values())
+    return len(text) + sum(len(value) for value in held if isinstance(value, str))
 
 
 def _bare(call: Call) -> Call:

@@ -232,6 +232,34 @@ def test_what_is_too_large_to_remember_is_a_loss(stream: bool) -> None:
     assert [(loss.path, loss.action) for loss in losses] == [("message.parts", "dropped")] * 2
 
 
+def test_of_a_stream_that_thinks_without_end_no_more_is_held_than_can_be_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lmtools.apiproxy.recall.MAX_HEARD", 10_000)
+    memory = CallStates()
+    into = recall(memory)
+    for _ in range(1_000):
+        into.hear(ThinkingDelta(0, "hm"))
+        assert len(into._heard) < 10_000 / 100
+    for event in events_from_response(response(*ANSWER)):
+        into.hear(event)
+
+    assert [(loss.path, loss.action) for loss in into.close()] == [("message.parts", "dropped")]
+    assert len(memory) == 0
+
+
+@pytest.mark.parametrize("size", [9_000, 11_000])
+def test_the_state_of_a_stream_counts_as_what_it_says_does(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmtools.apiproxy.recall.MAX_HEARD", 10_000)
+    into = recall(CallStates())
+    for event in events_from_response(response(signed("hm", "s" * size), A)):
+        into.hear(event)
+
+    assert bool(into.close()) is (size > 10_000)
+
+
 @pytest.mark.parametrize(
     "other",
     [
