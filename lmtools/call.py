@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .closing import Closing
-from .codecs.base import Codec, Headers, Losses, Target
+from .codecs.base import Codec, Headers, Losses, StreamDecoder, Target
 from .codecs.text import dumps, loads
 from .errors import ApiError, TransportError
 from .providers.filters import StopFilter
@@ -69,14 +69,13 @@ class Stream(Closing):
         parse: Callable[[bytes], Response] | None = None,
     ) -> None:
         self.call = call
-        self._parse = parse
         self.headers = headers
-        self._secret = secret
         self.http = response
         self._decoder = call.codec.stream_decoder(call.request, call.target)
-        self._batches = ready if ready is not None else self._read()
-        if call.stops:
-            self._batches = self._cut(self._batches, StopFilter(call.stops))
+        if ready is None:
+            assert response is not None
+            ready = _Reader(response, self._decoder, secret, parse).read()
+        self._batches = _cut(ready, StopFilter(call.stops), response) if call.stops else ready
         self._seen: list[Event] = []
 
     @property
@@ -106,17 +105,28 @@ class Stream(Closing):
             pass
         return response_from_events(self._seen, model=self.call.request.model)
 
-    def _read(self) -> Iterator[list[Event]]:
-        assert self.http is not None
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads a stream's batches. Not the stream's own: what reads them on would hold what holds it,
+    and with it a whole exchange that ended before its stream did.
+    """
+
+    http: HttpResponse
+    decoder: StreamDecoder
+    secret: Secret | None
+    parse: Callable[[bytes], Response] | None
+
+    def read(self) -> Iterator[list[Event]]:
         frames = SSEDecoder()
         try:
-            if self._parse is not None and comes_whole(self.http):
-                yield list(events_from_response(self._parse(self.http.read())))
+            if self.parse is not None and comes_whole(self.http):
+                yield list(events_from_response(self.parse(self.http.read())))
                 return
             while chunk := self.http.read_some():
                 events: list[Event] = []
                 for frame in frames.feed(chunk):
-                    events += self._decoder.decode(frame)
+                    events += self.decoder.decode(frame)
                 if events:
                     self._mask_last(events)
                     yield events
@@ -125,7 +135,7 @@ class Stream(Closing):
                         return
             events = self._decode_rest(frames.close())
             if not (events and _is_last(events[-1])):
-                events += self._decoder.close()
+                events += self.decoder.close()
             self._mask_last(events)
             yield events
         except (ApiError, TransportError) as error:
@@ -135,33 +145,36 @@ class Stream(Closing):
         finally:
             self.http.close()
 
-    def _cut(self, batches: Iterator[list[Event]], stop: StopFilter) -> Iterator[list[Event]]:
-        """Yield the batches up to a stop sequence; there the provider is left."""
-        for batch in batches:
-            passed = stop.feed(batch)
-            if stop.is_cut:
-                self.close()
-            if passed:
-                yield passed
-            if stop.is_cut:
-                return
-
     def _mask_last(self, events: list[Event]) -> None:
         """Take our key out of an error that repeats it."""
         last = events[-1]
         if isinstance(last, StreamError):
-            events[-1] = masked(last, self._secret)
+            events[-1] = masked(last, self.secret)
 
     def _decode_rest(self, frames: list[SSEEvent]) -> list[Event]:
         """Return the events of a last frame that has no blank line after it.
 
         Some servers forget that line; a frame that cannot be read is one that was cut.
         """
-        events = [event for frame in frames for event in self._decoder.decode(frame)]
+        events = [event for frame in frames for event in self.decoder.decode(frame)]
         last = events[-1] if events else None
         if isinstance(last, StreamError) and last.code == "protocol":
             events[-1] = StreamError("truncated", "the stream ended in the middle of an event")
         return events
+
+
+def _cut(
+    batches: Iterator[list[Event]], stop: StopFilter, http: HttpResponse | None
+) -> Iterator[list[Event]]:
+    """Yield the batches up to a stop sequence; there the provider is left."""
+    for batch in batches:
+        passed = stop.feed(batch)
+        if stop.is_cut and http is not None:
+            http.close()
+        if passed:
+            yield passed
+        if stop.is_cut:
+            return
 
 
 #: How the lines of an event stream begin.
