@@ -227,7 +227,10 @@ def _log_deafness(asked: _Asked, error: Exception) -> None:
 
 
 class _Ear:
-    """A decoder that listens to a stream. What it cannot read makes it deaf, and nothing else."""
+    """A decoder that listens to a stream. What it cannot read makes it deaf, and nothing else.
+
+    Deaf, it still knows an end by its bytes: what broke off must not look like a short answer.
+    """
 
     def __init__(self, asked: _Asked) -> None:
         self._asked = asked
@@ -235,11 +238,14 @@ class _Ear:
         self._frames = SSEDecoder()
         self._decoder = call.codec.stream_decoder(call.request, call.target)
         self.is_deaf = False
+        self._has_ended = False
         #: Somebody writes what is heard here: what cannot be read is the stream's end.
         self.is_needed = False
 
     def hear(self, block: bytes) -> list[Event]:
         """Return what whole events say."""
+        if not self._has_ended:
+            self._has_ended = self._asked.passing.passage.ends.search(block) is not None
         if self.is_deaf:
             return []
         events: list[Event] = []
@@ -253,8 +259,12 @@ class _Ear:
         return self._heard(events)
 
     def end(self) -> list[Event]:
-        """Return what the end of input means; nothing when nobody knows."""
-        return [] if self.is_deaf else self._heard(self._decoder.close())
+        """Return what the end of input means."""
+        if not self.is_deaf:
+            return self._heard(self._decoder.close())
+        if self._has_ended:
+            return []
+        return [StreamError("truncated", "the stream ended before the answer was whole")]
 
     def _heard(self, events: list[Event]) -> list[Event]:
         last = events[-1] if events else None

@@ -44,6 +44,8 @@ class Passage:
                       so that the codec has to write the stream anew
     ``is_plain``      tells of whole events' bytes that each is a piece of content and nothing else:
                       no start of the answer or of a call, no end, no error, no count of tokens
+    ``ends``          finds in whole events that an answer is at its end, good or bad, where nothing
+                      else in them can be read
     ``hear``          what the log wants of a whole answer in the usual shape; None for any other,
                       which only the codec can judge
     """
@@ -59,6 +61,7 @@ class Passage:
     opening: bytes | None
     is_odd: Callable[[bytes], bool]
     is_plain: Callable[[bytes], bool]
+    ends: re.Pattern[bytes]
     hear: Callable[[Json], Heard | None]
 
 
@@ -134,6 +137,7 @@ _PASSAGES = {
         opening=b"message_start",
         is_odd=_is_never_odd,
         is_plain=_plain_messages,
+        ends=re.compile(rb'"type" ?: ?"(?:message_stop|error)"'),
         hear=hear_message,
     ),
     "openai_chat": Passage(
@@ -149,6 +153,7 @@ _PASSAGES = {
         opening=None,
         is_odd=_opens_nameless,
         is_plain=_plain_chunks,
+        ends=re.compile(rb'"finish_reason" ?: ?"|data: ?\[DONE\]|"error" ?: ?[{"]'),
         hear=hear_completion,
     ),
 }
