@@ -109,6 +109,9 @@ def parse(
     Raises UsageError or InfoRequested.
     """
     parsed = parse_words(words, program(providers))
+    if "client-key-file" in parsed.given and parsed.client_key_file is None:
+        # An unset variable in a script must not open the door.
+        raise UsageError("-client-key-file: the name of the file is empty; give one, or no flag")
     return Options(
         provider=choose_provider(parsed, environ, providers),
         host=_read_host(parsed.host),

@@ -273,6 +273,11 @@ def test_other_machines_are_served_only_with_client_keys_or_on_demand(host):
     assert read(*LOOPBACK, "-host", host, "-allow-unauthenticated").host == host
 
 
+def test_a_client_key_file_without_a_name_does_not_open_the_door():
+    """``-client-key-file "$KEYS"`` with an unset variable asks for keys, and has none."""
+    assert "-client-key-file" in refusal(*LOOPBACK, "-client-key-file", "")
+
+
 def test_options_made_by_a_program_are_held_to_the_same_rule():
     with pytest.raises(UsageError, match="-client-key-file"):
         Options(host="0.0.0.0")
