@@ -343,6 +343,9 @@ class _Stream:
                 self._mend()
                 mends = True
         heard = self._ear.hear(block) if mends else self._hear_around(block)
+        if self._ear.is_deaf:
+            # What may be an error from here on is not known for one, and may repeat our key.
+            block = self._asked.back.lm.mask(block)
         last = heard[-1] if heard else None
         self._note_content(heard)
         shown = self._begun or self._ear.is_deaf or any(map(is_meaningful, heard))

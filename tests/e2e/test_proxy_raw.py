@@ -653,6 +653,23 @@ def test_an_error_inside_of_a_200_has_a_true_status(dialect: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("size", [None, 1])
+def test_behind_a_frame_that_nobody_understands_our_key_is_not_passed_on_either(
+    dialect: str, size: int | None
+) -> None:
+    at = STREAMS[dialect].index(b"\n\n") + 2
+    error = b"event: error\ndata: " + ERRORS[dialect].strip().replace(b"slow", b"%s") + b"\n\n"
+    stream = STREAMS[dialect][:at] + b"data: {not JSON\n\n" + STREAMS[dialect][at:] + error
+    with exact(dialect, stream_of(dialect, stream % UPSTREAM_KEY.encode(), size=size)) as (
+        _,
+        proxy,
+    ):
+        answered = proxy.post(PATHS[dialect], asking(True))
+
+    assert answered.raw == stream % b"***"
+
+
+@both
 def test_an_error_event_in_a_stream_is_passed_on_without_our_key(dialect: str) -> None:
     middle = STREAMS[dialect].index(b" there")
     middle = STREAMS[dialect].rindex(b"\n\n", 0, middle) + 2
