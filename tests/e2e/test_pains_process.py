@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ast
-import gc
 import json
 import os
 import subprocess
 import sys
-import threading
-import tracemalloc
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,11 +18,12 @@ from lmtools.flags.provider import ProviderChoice
 from lmtools.lmc.__main__ import main as lmc
 from lmtools.transport import HttpRequest, HttpTransport, Proxies
 from tests.fakes.anthropic_api import FakeAnthropic
+from tests.fakes.base import FakeAPI
 from tests.fakes.openai_api import FakeOpenAI
 from tests.fakes.pairs import ASK, PATHS
-from tests.fakes.proxy import Proxy, before, key_source, running
-from tests.fakes.scenario import PARALLEL_TOOLS, THINKING, Scenario, refusing
-from tests.fakes.server import FakeServer, Gate, Reply, Seen, json_reply
+from tests.fakes.proxy import before, key_source, running
+from tests.fakes.server import FakeServer, Reply, Seen, json_reply
+from tests.fakes.soak import BOUND, WARM_UP, own_objects, soaking
 
 PACKAGE = Path(lmtools.__file__).parent
 WAIT_S = 30.0
@@ -35,100 +31,31 @@ WAIT_S = 30.0
 # P13
 
 
-class Soak:
-    """A round of everything that a proxy sees, over and over."""
+@pytest.mark.parametrize(
+    ("api", "provider", "model"),
+    [(FakeAnthropic, "anthropic", "claude-haiku-4-5"), (FakeOpenAI, "openai", "gpt-4.1")],
+    ids=["anthropic", "openai"],
+)
+def test_p13_a_proxy_holds_no_more_after_many_exchanges_than_after_some(
+    api: type[FakeAPI], provider: str, model: str
+) -> None:
+    """Objects, files, threads and bytes, however exchanges end; nor what waits for the collector.
 
-    def __init__(self, proxy: Proxy, fake: FakeAnthropic) -> None:
-        self._proxy, self._fake, self._number = proxy, fake, 0
+    What is remembered within a bound is full before the first look.
+    """
+    with api() as fake, soaking(fake, provider, model) as soak:
+        soak.round(WARM_UP)
+        some = soak.held()
+        first = soak.statuses.total()
+        soak.round(3 * BOUND)
+        exchanges = soak.statuses.total() - first
+        many = soak.held()
 
-    def round(self, times: int) -> None:
-        for _ in range(times):
-            self._number += 1
-            self._ask("/v1/messages", {})
-            self._ask("/v1/messages", {"stream": True})
-            self._ask("/v1/chat/completions", {"stream": True}, PARALLEL_TOOLS)
-            self._ask("/v1/chat/completions", {}, THINKING)
-            self._ask("/v1/messages", {"stream": True}, refusing(429))
-            self._ask("/v1/messages", {"stream": True}, Scenario(cut_after=4))
-            self._ask("/v1/chat/completions", {"model": "claude-" + "y" * (self._number % 20)})
-            self._ask("/v1/messages", {"messages": 7})
-            self._ask("/nowhere", {})
-            self._leave()
-        # What the fake was asked and said is the fake's, and the log is the test's. (Memory of ours
-        # that is used again by others still counts as ours.)
-        self._fake.seen.clear()
-        self._fake.sent.clear()
-        self._proxy.log.seek(0)
-        self._proxy.log.truncate()
-
-    def _ask(self, path: str, more: dict[str, Any], scenario: Scenario | None = None) -> None:
-        if scenario is not None:
-            self._fake.play(scenario)
-        text = f"{self._number} " * 200
-        body = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [{"role": "user", "content": text}]}  # fmt: skip
-        self._proxy.post(path, {**body, **more})
-
-    def _leave(self) -> None:
-        gate = Gate()
-        self._fake.left.clear()
-        self._fake.play(Scenario(gates={4: gate}))
-        body = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": ASK, "stream": True}
-        data = json.dumps(body).encode()
-        head = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        with self._proxy.raw(head.encode() + data):
-            assert gate.reached.wait(WAIT_S)
-        assert self._fake.left.wait(WAIT_S)
-        gate.close()
-
-
-def held() -> Counter[str]:
-    """Return how many objects of our own are alive, by type, and files and threads beside them."""
-    gc.collect()
-    found = Counter(
-        type(item).__qualname__
-        for item in gc.get_objects()
-        if type(item).__module__.startswith("lmtools")
-    )
-    found["open files"] = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    found["threads"] = threading.active_count()
-    return found
-
-
-def settled(proxy: Proxy) -> Counter[str]:
-    """Return what is held once no connection of a client is being looked after any more."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and "accept" not in thread.name:
-            thread.join(0.05)
-    return held()
-
-
-def test_p13_a_proxy_holds_no_more_after_many_exchanges_than_after_some() -> None:
-    """Objects, files and threads, however the exchanges end, and memory of our own making."""
-    with FakeAnthropic() as fake, before(fake) as proxy:
-        soak = Soak(proxy, fake)
-        soak.round(20)
-        first = settled(proxy)
-        tracemalloc.start()
-        try:
-            soak.round(20)
-            some = own_memory()
-            soak.round(60)
-            many = own_memory()
-        finally:
-            tracemalloc.stop()
-        last = settled(proxy)
-
-    grown = {name: last[name] - first[name] for name in last if last[name] - first[name] > 8}
-    assert grown == {}
-    # 600 exchanges: 100 bytes of each would be 60 kB.
-    assert many - some < 50_000
-
-
-def own_memory() -> int:
-    """Return the bytes that our own modules hold."""
-    gc.collect()
-    kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, f"{PACKAGE}/*")])
-    return sum(found.size for found in kept.statistics("filename"))
+    assert set(soak.statuses) >= {200, 400, 404, 429, 502}
+    # A memory that is emptied when it is full holds two things of a kind for each name.
+    assert {k: n for k, n in many.more_than(some).items() if n > 2 * BOUND} == {}
+    # Of each exchange that keeps its body, 1500 bytes; what fills and empties swings by 5000.
+    assert many.bytes - some.bytes < 20 * exchanges
 
 
 def test_p13_names_that_clients_choose_are_not_kept_for_ever() -> None:
@@ -137,7 +64,7 @@ def test_p13_names_that_clients_choose_are_not_kept_for_ever() -> None:
     for number in range(5_000):
         backend.target(f"claude-{number}")
 
-    assert held()["Target"] < 2_500
+    assert own_objects()["lmtools.codecs.base.Target"] < 2_500
 
 
 def test_p13_no_cache_is_without_a_bound() -> None:

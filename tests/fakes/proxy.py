@@ -55,15 +55,10 @@ class Answered:
         return "anthropic" if self.body.get("type") == "error" else "openai_chat"
 
 
-@dataclass
-class Proxy:
-    server: Server
-    port: int
-    log: io.StringIO = field(default_factory=io.StringIO)
+class Asker:
+    """Asks the proxy that listens on ``port`` of this machine."""
 
-    @property
-    def url(self) -> str:
-        return self.server.url
+    port: int
 
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -95,6 +90,17 @@ class Proxy:
         """Send bytes, and return all that comes until the server closes."""
         with self.raw(data) as connection:
             return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@dataclass
+class Proxy(Asker):
+    server: Server
+    port: int
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
 
 
 class Rerouted:
