@@ -319,10 +319,15 @@ def _names(header: str) -> list[str]:
 
 
 def _fewer_betas(headers: JsonObject, betas: tuple[str, ...]) -> JsonObject:
-    """Return the headers without the betas whose names begin so."""
-    kept = [name for name in _names(str(headers.get(_HEADER, ""))) if not name.startswith(betas)]
+    """Return the headers without betas: see ``_is_one_of``."""
+    kept = [name for name in _names(str(headers.get(_HEADER, ""))) if not _is_one_of(name, betas)]
     others = {name: value for name, value in headers.items() if name != _HEADER}
     return {**others, _HEADER: ",".join(kept)} if kept else others
+
+
+def _is_one_of(name: str, betas: tuple[str, ...]) -> bool:
+    """Tell whether a beta is one of those named, or a release of one: its name without a date."""
+    return name in betas or name.startswith(tuple(beta for beta in betas if beta.endswith("-")))
 
 
 # Bodies that nobody parsed
@@ -335,7 +340,8 @@ def touches(remedy: Remedy, body: JsonObject, betas: str = "") -> bool:
     needs a codec, and counts as untouched.
     """
     if remedy.name == _BETA:
-        return any(name.startswith(tuple(remedy.word.split(","))) for name in _names(betas))
+        refused = tuple(remedy.word.split(","))
+        return any(_is_one_of(name, refused) for name in _names(betas))
     if remedy.name == _STATE:
         return any(_mark(str(_wire_state(b) or "")) in remedy.marks for b in _thinking_blocks(body))
     if remedy == _UNSIGNED:

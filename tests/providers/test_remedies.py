@@ -530,6 +530,20 @@ def test_a_field_whose_beta_the_client_forgot_is_its_own_mistake():
     assert lm.taught(lm.backend.target("m"), None) == ()
 
 
+def test_a_beta_whose_name_only_begins_like_the_refused_one_stays():
+    betas = (("anthropic-beta", "a-1,a-10,a-1-new"),)
+    ask = codec_named("anthropic").parse_request(
+        Incoming({**HEAD, "messages": [USER]}, headers=betas)
+    )
+    lm, transport = answering("anthropic", refusal("anthropic", NO_BETA), good("anthropic"))
+    call, _ = lm.deliver(lm.render(ask, said_in="anthropic"))
+
+    assert transport.requests[1].header("anthropic-beta") == "a-10,a-1-new"
+    (remedy,) = lm.taught(call.target, "anthropic")
+    assert touches(remedy, {}, "b-2, a-1")
+    assert not touches(remedy, {}, "a-10,a-1-new")
+
+
 def test_a_refusal_that_names_no_beta_takes_none_away():
     """Nothing that it says is a name, so nothing tells which one to leave out."""
     words = 'Unexpected value(s) "a-1" for the `anthropic-beta` header.'
