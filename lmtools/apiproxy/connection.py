@@ -75,15 +75,17 @@ class Connection:
 
     def _serve_next(self, running: Callable[[Connection], bool]) -> bool:
         """Serve one request; tell whether another may follow."""
+        target: str | None = None
         try:
             block = self._read_head()
             if block is None or not running(self):
                 return False
             head = http1.parse_request_head(block)
+            target = head.target
             exchange = self._open_exchange(head)
         except http1.RequestHeadError as error:
             running(self)
-            self._refuse_head(error.status or 400, error.message)
+            self._refuse_head(target, error.status or 400, error.message)
             return False
         self._fresh = False
         self._serve(exchange)
@@ -140,11 +142,11 @@ class Connection:
         if expected and expected != ["100-continue"]:
             raise http1.RequestHeadError(417, "Expect: only 100-continue is known")
 
-    def _refuse_head(self, status: int, message: str) -> None:
-        """Answer a request that could not be parsed, and close."""
+    def _refuse_head(self, target: str | None, status: int, message: str) -> None:
+        """Answer a request that is not served, and close. ``target`` is None if none is known."""
         client = self.client.address
         self._site.log.info("request refused", client=client, status=status, reason=message)
-        headers, body = self._site.render_failure(None, status, message)
+        headers, body = self._site.render_failure(target, status, message)
         framed = (*headers, ("Content-Length", str(len(body))))
         answer = render_head(status, framed, "1.1", keep=False) + body
         self.client.send(answer, self._site.limits.linger_s)

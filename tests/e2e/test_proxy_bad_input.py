@@ -291,6 +291,17 @@ def test_a_client_without_a_right_key_is_401(
     assert "SENTINEL" not in answered.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("header", "status"), [({"host": "evil.example"}, 403), ({"expect": "miracles"}, 417)]
+)
+def test_what_is_refused_by_its_head_is_refused_in_the_askers_dialect(
+    proxy: Proxy, dialect: str, header: dict[str, str], status: int
+) -> None:
+    answered = proxy.post(PATHS[dialect] + "?beta=true", GOOD, header)
+
+    assert (answered.status, answered.dialect) == (status, dialect)
+
+
 def test_a_client_with_a_right_key_is_served_and_its_key_stays_here(
     keys: str, dialect: str
 ) -> None:
