@@ -51,6 +51,8 @@ MAX_MODEL_PAGES = 100
 
 #: Models whose refusals are remembered.
 MAX_REMEDIED = 256
+#: Characters of a model's name: names come from clients, and longer ones are not remembered.
+LONGEST_MODEL = 256
 
 # What a login page or a wrong address answers with; the labels that servers of streams give
 # otherwise are too many to ask for the right one.
@@ -236,7 +238,7 @@ class LM(Closing):
         again = self._render(call.asked, call.said_in, codec, target, remedies)
         if (again.http.body, again.http.headers) == (call.http.body, call.http.headers):
             return None
-        if remedy.lasts:
+        if remedy.lasts and len(target.model) <= LONGEST_MODEL:
             self._remedies.learn((target.origin, target.model), remedy)
         return replace(again, request=call.request)
 

@@ -65,10 +65,19 @@ class Passage:
     hear: Callable[[Json], Heard | None]
 
 
+#: Inside a JSON text a quote has a backslash before it, so this is a key with its value.
+_ERROR_TYPE = re.compile(rb'"type" ?: ?"error"')
+
+
 def _plain_messages(block: bytes) -> bool:
     """JSON escapes line ends, so these bytes with one at their end are the name of an event."""
     deltas = block.count(b"event: content_block_delta\n")
-    return 0 < deltas == block.count(b"\n\n") and b"\r" not in block
+    return (
+        0 < deltas == block.count(b"\n\n")
+        and b"\r" not in block
+        # Of two words for an event, clients go by either one.
+        and _ERROR_TYPE.search(block) is None
+    )
 
 
 def _plain_chunks(block: bytes) -> bool:

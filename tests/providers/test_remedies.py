@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -273,6 +274,16 @@ def test_another_model_of_the_same_server_learns_nothing():
     other = Request("mystery-2", ask.messages, max_tokens=2000)
 
     assert "max_tokens" in json.loads(lm.render(other).http.body)
+
+
+def test_a_name_longer_than_any_models_is_helped_and_not_remembered():
+    dialect, refused, ask, _, _ = case_of("max_tokens at OpenAI")
+    lm, transport = answering(dialect, refused, good(dialect))
+    endless = replace(ask, model="m" * 257)
+    lm.complete(endless)
+
+    assert "max_completion_tokens" in bodies(transport)[-1]
+    assert "max_tokens" in json.loads(lm.render(endless).http.body)
 
 
 def test_a_beta_goes_with_its_field_and_others_stay():
